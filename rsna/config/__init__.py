@@ -1,0 +1,23 @@
+"""Configuration: the specs (frozen dataclasses), the strict loader, and Hydra's composition."""
+
+from rsna.config.environment import CompetitionSpec, EnvSpec, PrepareConfig
+from rsna.config.imaging import DataSpec, ImagingSpec, InputSpec, RoiSpec
+from rsna.config.loader import differences, dump, load, spec_hash
+from rsna.config.model import ModelSpec
+from rsna.config.paths import config_dir
+
+__all__ = [
+    "CompetitionSpec",
+    "DataSpec",
+    "EnvSpec",
+    "ImagingSpec",
+    "InputSpec",
+    "ModelSpec",
+    "PrepareConfig",
+    "RoiSpec",
+    "config_dir",
+    "differences",
+    "dump",
+    "load",
+    "spec_hash",
+]

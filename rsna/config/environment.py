@@ -1,0 +1,49 @@
+"""What a run is about and where things are: the groups `competition` and `env`, and the config of `rsna prepare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rsna.config.imaging import DataSpec
+
+
+@dataclass(frozen=True)
+class CompetitionSpec:
+    """The group `competition`.
+
+    Attributes:
+        name: A registered competition.
+        aggregation: How image predictions become one prediction per scored unit.
+    """
+
+    name: str = "breast"
+    aggregation: Literal["mean", "max", "min", "median"] = "mean"
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """The group `env`: every path of a run. Relative ones start at the current folder.
+
+    Attributes:
+        data: The competition's files as downloaded.
+        prepared: The prepared data set.
+        folds: The table image_id, fold; empty for folds made by `rsna folds` inside the prepared set.
+        runs: Training runs go to `<runs>/<name>/fold_<k>/`.
+        workers: Processes that decode or load; -1 for one per core.
+    """
+
+    data: str
+    prepared: str
+    runs: str = "runs"
+    folds: str = ""
+    workers: int = -1
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """The config of `rsna prepare` (`conf/prepare.yaml`)."""
+
+    competition: CompetitionSpec
+    env: EnvSpec
+    data: DataSpec = field(default_factory=DataSpec)

@@ -1,0 +1,29 @@
+"""The errors that end a command with one line: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RsnaError(Exception):
+    """A failure of the outside world (disk, network, a peer program). Ends a command with exit status 1."""
+
+    exit_status = 1
+
+
+class InputError(RsnaError):
+    """A wrong input of the user: a table, an option, a configuration. Ends a command with exit status 2."""
+
+    exit_status = 2
+
+
+class ImageError(InputError):
+    """An image that cannot be used. Names the file and the reason; among many images it becomes a report line."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return type(self), (self.path, self.reason)  # crosses process borders

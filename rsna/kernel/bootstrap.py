@@ -1,0 +1,84 @@
+"""Find the pushed code under any mount layout, verify it, and put it on the path.
+
+This file is the first cell of every notebook in `kaggle_kernels/`, word for word: standard library only, and nothing of
+the package, which it has yet to find.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+INPUT = Path(os.environ.get("RSNA_INPUT", "/kaggle/input"))
+BUILD_FILE = "_build.json"
+
+
+def find_mounts(marker: str, root: Path = INPUT, depth: int = 5) -> list[Path]:
+    """The folders below `root` that hold a file named `marker`, the shallowest level that has any.
+
+    Mount paths differ between years and sessions, so what is there decides. Folders of images are not entered.
+    """
+    level = [root]
+    for _ in range(depth):
+        found = sorted(folder for folder in level if (folder / marker).is_file())
+        if found:
+            return found
+        level = [Path(entry) for folder in level for entry in _folders(folder)]
+    return []
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir() and not entry.name.endswith("_images")]
+    except OSError:
+        return []  # a mount that cannot be listed holds nothing for us
+
+
+def content_hash(files: dict[str, str]) -> str:
+    """One SHA-256 for a set of files, given as relative path -> SHA-256 of the file."""
+    lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
+def verify_files(folder: Path, files: dict[str, str]) -> list[str]:
+    """What is wrong with the files of a folder: one line for each that is missing or has other bytes."""
+    problems = []
+    for path, digest in files.items():
+        file = folder / path
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            problems.append(f"{path}: climbs out of the folder")
+        elif not file.is_file():
+            problems.append(f"{path}: missing")
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            problems.append(f"{path}: other bytes than were pushed")
+    return problems
+
+
+def load_code(expected: str = "", root: Path = INPUT) -> dict[str, Any]:
+    """Put the mounted code on `sys.path` and return its `_build.json`.
+
+    Args:
+        expected: The content hash that the push wrote into the notebook; empty takes what is mounted.
+        root: Where data sets are mounted.
+
+    Raises:
+        RuntimeError: Where the code is not mounted, altered, or not the one expected.
+    """
+    builds = [(folder, json.loads((folder / BUILD_FILE).read_text())) for folder in find_mounts(BUILD_FILE, root)]
+    if not builds:
+        raise RuntimeError(f"no code below {root}: is the data set rsna-code attached, and was it ready at the start?")
+    fitting = [(folder, build) for folder, build in builds if expected in ("", build["content_hash"])]
+    if not fitting:
+        mounted = ", ".join(build["content_hash"][:12] for _, build in builds)
+        raise RuntimeError(f"the mounted code is {mounted}, this notebook was pushed for {expected[:12]}; push again")
+    folder, build = fitting[0]
+    problems = verify_files(folder, build["files"])
+    if content_hash(build["files"]) != build["content_hash"]:
+        problems.append(f"{BUILD_FILE}: its content hash is not that of its files")
+    if problems:
+        raise RuntimeError(f"the code in {folder} is not what was pushed: {'; '.join(problems[:5])}")
+    sys.path.insert(0, str(folder))
+    return build
