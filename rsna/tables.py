@@ -49,7 +49,7 @@ def read_csv(path: str | Path, columns: Sequence[Column], extra: bool = False) -
     """
     source = Path(path)
     try:
-        table = pd.read_csv(source, dtype=str, keep_default_na=False)
+        table = pd.read_csv(source, dtype=str, keep_default_na=False, index_col=False)
     except OSError as error:
         raise InputError(f"cannot read the table {source}: {error.strerror or error}") from error
     except (ValueError, pd.errors.ParserError) as error:

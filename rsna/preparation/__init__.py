@@ -1,0 +1,1 @@
+"""Before training: folds and the prepared data set."""
