@@ -1,0 +1,148 @@
+"""From the competition's files to a prepared data set: in parallel, by shards, and resumable after a kill."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import cv2
+import pandas as pd
+
+from rsna.competitions import create_competition
+from rsna.config import PrepareConfig
+from rsna.data.prepared import PreparedSpec
+from rsna.data.table import check_image_table, inside
+from rsna.errors import InputError, RsnaError
+from rsna.imaging import DecodePool
+from rsna.imaging.load import MEMORY_LIMIT, TIME_LIMIT
+from rsna.io import digest, file_name
+from rsna.log import progress
+from rsna.preparation.folder import FAILED_COLUMNS, claim, clear_leftovers, finish
+from rsna.preparation.picture import PictureTask, write_picture
+from rsna.preparation.shards import ROW, WHOLE, Shard
+
+DECODERS = (
+    "rsna",
+    "numpy",
+    "Pillow",
+    "pydicom",
+    "imagecodecs",
+    "dicomsdl",
+    "python-gdcm",
+    "pylibjpeg",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` did.
+
+    Attributes:
+        folder: The prepared set.
+        images: Pictures that it, or its shard, holds now.
+        kept: How many of them an earlier run had made.
+        failed: One row per image that could not be used: image_id, path (in the data folder), reason.
+    """
+
+    folder: Path
+    images: int
+    kept: int
+    failed: pd.DataFrame
+
+
+def prepare(config: PrepareConfig, shard: Shard = WHOLE, limit: int | None = None) -> PrepareReport:
+    """Make a prepared data set, or one shard of it, from the competition's training table.
+
+    Run again after a kill, it keeps the pictures that are there and ends with the same bytes as an undisturbed run.
+
+    Args:
+        config: The competition, where its files are, where the set goes, and what a picture is.
+        shard: The part of the patients to handle.
+        limit: Only the first images of the table.
+
+    Raises:
+        InputError: For a wrong table, a folder that cannot be written, or one that holds another set.
+        RsnaError: Where not a single image could be used, or the disk refused a picture.
+    """
+    data, folder = Path(config.env.data), Path(config.env.prepared)
+    table = _source_table(config, data, limit)
+    claim(folder, _describe(config, table))
+    part = shard.take(table)
+    tasks = {
+        image: PictureTask(inside(data, source), inside(folder, target))
+        for image, source, target in zip(part["image_id"], part["source_path"], part["path"], strict=True)
+    }
+    pending = {image: task for image, task in tasks.items() if not task.is_done()}
+    reasons = _make_pictures(pending, config)
+    clear_leftovers({task.target.parent for task in tasks.values()} | ({folder} if shard == WHOLE else set()))
+    failed = _failures(part, reasons)
+    finish(folder, part[~part["image_id"].isin(list(reasons))], failed, shard.suffix)
+    return PrepareReport(folder, len(part) - len(failed), len(tasks) - len(pending), failed[FAILED_COLUMNS])
+
+
+def _source_table(config: PrepareConfig, data: Path, limit: int | None) -> pd.DataFrame:
+    """The competition's table with the path of the picture as `path` and that of the file as `source_path`."""
+    if limit is not None and limit < 1:
+        raise InputError(f"the limit must be at least 1 image, got {limit}")
+    table = create_competition(config.competition.name).train_table(data)
+    table = check_image_table(table, str(data)).head(limit if limit is not None else len(table))
+    names = zip(table["group_id"].map(file_name), table["image_id"].map(file_name), strict=True)
+    return table.assign(source_path=table["path"], path=[f"images/{group}/{image}.png" for group, image in names])
+
+
+def _describe(config: PrepareConfig, table: pd.DataFrame) -> PreparedSpec:
+    rows = table[["image_id", "group_id", "source_path"]].to_numpy().tolist()
+    return PreparedSpec(
+        competition=config.competition.name,
+        imaging=config.data.imaging,
+        images=len(table),
+        image_list=digest(rows),
+        source=config.env.data,
+        versions=decoder_versions(),
+    )
+
+
+def decoder_versions() -> dict[str, str]:
+    """The installed libraries that decide on a picture's pixels, and this package."""
+    versions = {"opencv": cv2.__version__}  # whose distribution has several names
+    for name in DECODERS:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _make_pictures(tasks: dict[str, PictureTask], config: PrepareConfig) -> dict[str, str]:
+    """Make pictures in parallel; returns why an image could not be used, by image id.
+
+    Raises:
+        RsnaError: Where a picture cannot be written.
+    """
+    if not tasks:
+        return {}
+    reasons = {}
+    images = {task: image for image, task in tasks.items()}
+    function = partial(write_picture, spec=config.data.imaging)
+    with DecodePool(function, config.env.workers, TIME_LIMIT, MEMORY_LIMIT) as pool:
+        for outcome in progress(pool.map(images), "prepare", len(images)):
+            if outcome.error is not None:
+                reasons[images[outcome.task]] = outcome.error
+            elif outcome.value:
+                raise RsnaError(bytes(outcome.value).decode())
+    return reasons
+
+
+def _failures(part: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:
+    """The failures among a shard's images: image_id, path, reason, and the row where the shard has it."""
+    failed = part[part["image_id"].isin(list(reasons))]
+    failed = failed.assign(path=failed["source_path"], reason=failed["image_id"].map(reasons))
+    return failed[[name for name in (*FAILED_COLUMNS, ROW) if name in failed]]
