@@ -32,6 +32,7 @@ REQUIRES = [
     "scikit-learn>=1.5",
     "scipy>=1.11",
     "matplotlib>=3.8",
+    "filelock>=3.13",
     # command line
     "typer>=0.12",
     "rich>=13.7",

@@ -19,5 +19,5 @@ step rsna score --submission demo/submission.csv --solution demo/competition/hid
 cat <<EOT
 
 submission: $PWD/demo/submission.csv
-see the runs: .venv/bin/mlflow ui        (then open http://127.0.0.1:5000)
+see the runs: .venv/bin/mlflow ui  (then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning)
 EOT

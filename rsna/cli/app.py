@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,7 @@ register_commands()
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 for success, 2 for a wrong input, 1 for a failure of the outside world."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is open is closed, also on a plain kill
     try:
         app(args=arguments, prog_name="rsna")
     except RsnaError as error:

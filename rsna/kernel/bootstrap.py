@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 INPUT = Path(os.environ.get("RSNA_INPUT", "/kaggle/input"))
+WORKING = Path(os.environ.get("RSNA_WORKING", "/kaggle/working"))
+TEMP = Path(os.environ.get("RSNA_TEMP", "/kaggle/temp"))
 BUILD_FILE = "_build.json"
 
 
@@ -57,8 +59,8 @@ def verify_files(folder: Path, files: dict[str, str]) -> list[str]:
     return problems
 
 
-def load_code(expected: str = "", root: Path = INPUT) -> dict[str, Any]:
-    """Put the mounted code on `sys.path` and return its `_build.json`.
+def load_code(expected: str = "", root: Path = INPUT) -> tuple[Path, dict[str, Any]]:
+    """Put the mounted code on `sys.path`; return its folder and its `_build.json`.
 
     Args:
         expected: The content hash that the push wrote into the notebook; empty takes what is mounted.
@@ -81,4 +83,4 @@ def load_code(expected: str = "", root: Path = INPUT) -> dict[str, Any]:
     if problems:
         raise RuntimeError(f"the code in {folder} is not what was pushed: {'; '.join(problems[:5])}")
     sys.path.insert(0, str(folder))
-    return build
+    return folder, build

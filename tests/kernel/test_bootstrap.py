@@ -44,8 +44,9 @@ def test_it_needs_the_standard_library_alone() -> None:
 def test_code_is_found_under_any_mount_layout(tmp_path: Path, layout: str) -> None:
     digest = _push(tmp_path / layout)
     (tmp_path / "competitions" / "x" / "train_images" / "1").mkdir(parents=True)
-    build = bootstrap.load_code(digest, tmp_path)
+    folder, build = bootstrap.load_code(digest, tmp_path)
     assert build["commit"] == "abc"
+    assert folder == tmp_path / layout
     assert sys.path[0] == str(tmp_path / layout)
 
 
