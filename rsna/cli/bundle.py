@@ -1,0 +1,59 @@
+"""`rsna bundle show` and `rsna bundle verify`: what is in a model bundle, and whether it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rsna.inference import Bundle
+
+FOLDER = typer.Argument(..., metavar="BUNDLE", help="The folder that `rsna collect` wrote.")
+
+
+def show(folder: Path = FOLDER) -> None:
+    """Show what a bundle holds and how good its out-of-fold predictions are."""
+    from rsna.inference import Bundle
+
+    echo_bundle(Bundle.open(folder))
+
+
+def echo_bundle(bundle: Bundle) -> None:
+    """Print the metrics of a bundle's out-of-fold predictions, then what it holds."""
+    spec, size = bundle.spec, bundle.config.data.input
+    metrics = bundle.competition.evaluate(bundle.oof(), spec.aggregation, spec.threshold.value)
+    for name, value in metrics.items():
+        typer.echo(f"{name:18}{value:.4f}")
+    for member in spec.members:
+        reached = "undefined" if member.score is None else f"{member.score:.4f}"
+        typer.echo(f"{'member':18}{member.file}: {bundle.competition.monitor} {reached} in epoch {member.epoch}")
+    lines = {
+        "model": f"{bundle.config.model.backbone}, input {size.height}x{size.width}, augmentation {' '.join(spec.tta)}",
+        "threshold": f"{spec.threshold.value:.4f} on the {spec.aggregation} of a unit's images; as good from"
+        f" {spec.threshold.low:.4f} to {spec.threshold.high:.4f}",
+        "accepted skew": spec.accepted_skew or "none",
+        "collected": f"{spec.created}, commit {spec.commit}{' with changes' * spec.dirty}",
+        "digest": spec.digest,
+    }
+    for name, text in lines.items():
+        typer.echo(f"{name:18}{text}")
+
+
+def verify(
+    folder: Path = FOLDER,
+    digest: str = typer.Option("", help="The digest that the bundle must have, as `rsna bundle show` prints it."),
+) -> None:
+    """Check a bundle's schema, checksums, configuration and weights; exit status 2 for the first thing wrong."""
+    from rsna.inference import Bundle
+
+    typer.echo(f"{folder} is whole: {Bundle.open(folder, digest).spec.digest}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(name="bundle", help="Look into a model bundle.", no_args_is_help=True)
+    group.command("show")(show)
+    group.command("verify")(verify)
+    app.add_typer(group)

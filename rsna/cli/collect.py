@@ -1,0 +1,31 @@
+"""`rsna collect`: from trained folds to a model bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def collect(
+    runs: list[Path] = typer.Argument(..., metavar="RUN...", help="runs/<name>, or single folds runs/<name>/fold_<k>."),
+    out: Path = typer.Option(..., help="The bundle's folder, such as models/<name>."),
+    data: Path | None = typer.Option(None, help="The competition's folder, unless it is where the training had it."),
+    prepared: Path | None = typer.Option(None, help="The prepared set, unless it is where the training had it."),
+    tta: list[str] = typer.Option(["none"], help="Augmentations at test time: none, hflip, vflip. May be repeated."),
+    accept_skew: bool = typer.Option(
+        False, "--accept-skew", help="Go on although the prepared pictures cannot be reproduced; the bundle says so."
+    ),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace another bundle in --out."),
+) -> None:
+    """Check that trained folds belong together, fit the threshold on their predictions, and write the bundle."""
+    from rsna.cli.bundle import echo_bundle
+    from rsna.workflows.collect import collect as run
+
+    echo_bundle(run(runs, out, data, prepared, tta, accept_skew, overwrite))
+    typer.echo(f"{'bundle':18}{out}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("collect")(collect)

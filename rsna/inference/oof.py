@@ -1,0 +1,81 @@
+"""The law: the training DICOMs of a fold, through the member that has not seen them, give its out-of-fold predictions.
+
+Where they do not, training and submission look at different pictures or weights, and no score can be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rsna.errors import ImageError, InputError, RsnaError
+from rsna.inference.bundle import Bundle
+from rsna.inference.images import DEFAULTS, PredictOptions, predict_images
+from rsna.inference.predictions import prediction_table
+from rsna.inference.schema import Member
+
+LAW = 1e-4  # how far a prediction may lie from the out-of-fold one
+
+
+def predict_oof(
+    bundle: Bundle, data: Path, folds: Sequence[int] = (), options: PredictOptions = DEFAULTS
+) -> pd.DataFrame:
+    """Predict the training images of each validation fold with the member that has not seen them.
+
+    Args:
+        bundle: With its out-of-fold predictions.
+        data: Holds `train.csv` and `train_images/`.
+        folds: The folds to predict; all of the bundle's unless given.
+        options: Where and how fast. Out-of-fold predictions know no test-time augmentation.
+
+    Returns:
+        A prediction table, which `check_oof` compares with the bundle's.
+
+    Raises:
+        InputError: For a fold without a member, or a folder that lacks the bundle's training images.
+        ImageError: For an image that cannot be used: it could be when the bundle was made.
+    """
+    members = [member for member in bundle.spec.members if not folds or member.fold in folds]
+    if missing := sorted(set(folds) - {member.fold for member in members}):
+        raise InputError(f"the bundle {bundle.folder} has no member for the fold(s) {', '.join(map(str, missing))}")
+    train, oof = bundle.competition.train_table(data), bundle.oof()
+    if not oof["image_id"].isin(train["image_id"]).all():
+        raise InputError(f"{data} lacks training images of {bundle.folder}; give the folder that the bundle came from")
+    plain = replace(options, tta=("none",))
+    parts = [_predict_fold(bundle, train, oof, data, member, plain) for member in members]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _predict_fold(
+    bundle: Bundle, train: pd.DataFrame, oof: pd.DataFrame, data: Path, member: Member, options: PredictOptions
+) -> pd.DataFrame:
+    rows = oof.loc[oof["member"] == member.name, ["image_id", "row_fold"]]  # in their order, so batches are the same
+    table = rows.rename(columns={"row_fold": "fold"}).merge(train, on="image_id", how="left", validate="1:1")
+    probabilities, failures = predict_images(bundle, table, data, [member], options)
+    for image, reason in failures.items():
+        raise ImageError(f"training image {image} of {data}", reason)
+    return prediction_table(table, probabilities, [member], bundle.targets)
+
+
+def check_oof(bundle: Bundle, predictions: pd.DataFrame) -> float:
+    """The largest distance between `predict_oof` and the bundle's own out-of-fold predictions.
+
+    Raises:
+        RsnaError: Where it is more than 1e-4: pictures, weights or code are not those that made the bundle.
+    """
+    keys, columns = ["member", "image_id"], [f"pred_{name}" for name in bundle.targets]
+    pairs = predictions[keys + columns].merge(bundle.oof()[keys + columns], on=keys, validate="1:1")
+    found, expected = np.split(pairs[pairs.columns[len(keys) :]].to_numpy(np.float64), 2, axis=1)
+    distance = np.abs(found - expected).max(axis=1)
+    worst = int(np.argmax(distance))
+    if not distance[worst] <= LAW:
+        raise RsnaError(
+            f"image {pairs['image_id'][worst]} through {pairs['member'][worst]} of {bundle.folder} lies"
+            f" {distance[worst]:.2g} from its out-of-fold prediction, and {int((distance > LAW).sum())} of {len(pairs)}"
+            f" by more than {LAW:g}: pictures, weights or code are not those that made the bundle"
+        )
+    return float(distance[worst])

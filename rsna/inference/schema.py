@@ -1,0 +1,120 @@
+"""What `bundle.json` holds, and the names of the files beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rsna.competitions import Threshold
+from rsna.config import dump, load
+from rsna.errors import InputError
+from rsna.io import digest, read_json
+
+SCHEMA_VERSION = 1
+SPEC_FILE = "bundle.json"
+CONFIG_FILE = "config.yaml"
+OOF_FILE = "oof.parquet"
+PROVENANCE = ("commit", "dirty", "created")  # by which code it was collected, and when: no part of the content
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a bundle.
+
+    Attributes:
+        file: Its weights, a plain file name that ends in `.safetensors`.
+        sha256: Of that file.
+        fold: The validation fold: the one it was not trained on.
+        epoch: The epoch whose weights the monitored metric chose, from 0.
+        score: The monitored metric there; None where it was undefined, as without a positive in the fold.
+    """
+
+    file: str
+    sha256: str
+    fold: int
+    epoch: int
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.file != Path(self.file).name or "\\" in self.file or not self.file.endswith(".safetensors"):
+            raise ValueError(f"the member file {self.file!r} is not a plain file name ending in .safetensors")
+
+    @property
+    def name(self) -> str:
+        """What the column `member` of its predictions says."""
+        return self.file.removesuffix(".safetensors")
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """The file `bundle.json`.
+
+    Attributes:
+        competition: A registered competition.
+        aggregation: How image predictions become one prediction per scored unit.
+        threshold: Chosen on the out-of-fold predictions, with the range that is equally good.
+        members: The models, whose probabilities are averaged.
+        tta: Test-time augmentations, whose probabilities are averaged.
+        priors: The competition's, from the training table: what is predicted where no image can be used.
+        config_sha256: Of `config.yaml`.
+        oof_sha256: Of `oof.parquet`.
+        accepted_skew: Empty, or why the prepared pictures may differ from those that prediction makes.
+        mlflow_run_ids: The members' training runs, in the members' order, empty text where there is none.
+        commit: The code that collected the bundle.
+        dirty: Whether that code differed from the commit.
+        created: UTC, ISO 8601.
+        schema_version: Of this layout.
+    """
+
+    competition: str
+    aggregation: Literal["mean", "max", "min", "median"]
+    threshold: Threshold
+    members: tuple[Member, ...]
+    tta: tuple[Literal["none", "hflip", "vflip"], ...]
+    priors: dict[str, dict[str, float | dict[str, float]]]
+    config_sha256: str = ""
+    oof_sha256: str = ""
+    accepted_skew: str = ""
+    mlflow_run_ids: tuple[str, ...] = ()
+    commit: str = ""
+    dirty: bool = False
+    created: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if not self.members or not self.tta:
+            raise ValueError("a bundle needs at least one member and one test-time augmentation (`none`)")
+        if len({member.file for member in self.members}) < len(self.members):
+            raise ValueError("two members share one file of weights")
+        if lacking := [name for name, rates in self.priors.items() if not isinstance(rates.get("overall"), float)]:
+            raise ValueError(f"priors: {', '.join(lacking)} lacks its overall rate")
+        _ = self.digest  # refuses infinity, which JSON readers let pass
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 for the whole content: everything but which code collected it, and when."""
+        return digest({key: value for key, value in dump(self).items() if key not in PROVENANCE})
+
+    def files(self) -> dict[str, str]:
+        """Every file that belongs to the bundle, with its SHA-256."""
+        shared = {CONFIG_FILE: self.config_sha256, OOF_FILE: self.oof_sha256}
+        return shared | {member.file: member.sha256 for member in self.members}
+
+
+def read_spec(folder: Path) -> BundleSpec:
+    """Read and check `bundle.json`.
+
+    Raises:
+        InputError: Where it is missing, of another schema version, or holds what it should not.
+    """
+    path = folder / SPEC_FILE
+    if not path.is_file():
+        raise InputError(f"{folder} is not a model bundle: it has no {SPEC_FILE}; make one with `rsna collect`")
+    mapping = read_json(path)
+    version = mapping.get("schema_version") if isinstance(mapping, dict) else None
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        remedy = "update this program" if newer else "collect the bundle again with `rsna collect`"
+        raise InputError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}; {remedy}")
+    return load(BundleSpec, mapping, str(path))
