@@ -39,8 +39,16 @@ REQUIRES = [
 ]
 
 EXTRAS = {
-    # kaggle imports six without declaring it
-    "kaggle": ["kaggle>=2.2.4", "six", "papermill>=2.6", "jupytext>=1.16", "nbformat>=5.10", "ipykernel>=6.29"],
+    "kaggle": [
+        "kaggle>=2.2.4",
+        "six",  # kaggle imports it without declaring it
+        # the Kaggle on this machine: a server, and notebooks run as Kaggle runs them
+        "starlette>=0.37",
+        "uvicorn>=0.29",
+        "papermill>=2.6",
+        "nbformat>=5.10",
+        "ipykernel>=6.29",
+    ],
     "gcs": ["google-cloud-storage>=2.18"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18", "openvino>=2024.4"],
     "stack": ["lightgbm>=4.5", "xgboost>=2.1", "catboost>=1.2.7", "optuna>=4.0"],
@@ -58,6 +66,8 @@ EXTRAS = {
         "types-PyYAML",
         "pandas-stubs",
         "psutil>=5.9",
+        "httpx>=0.27",
+        "gcp-storage-emulator>=2024.8",
     ],
 }
 
