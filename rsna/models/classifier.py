@@ -1,0 +1,111 @@
+"""The classifier: any timm backbone, global pooling, dropout, a linear head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from rsna.config import InputSpec, ModelSpec
+from rsna.errors import InputError, RsnaError
+from rsna.models.pooling import GlobalPool
+
+
+class Classifier(nn.Module):
+    """Images of one sample to logits. `backbone` is timm's; `pool` and `head` are what is trained from nothing."""
+
+    def __init__(self, backbone: Any, pool: str, dropout: float, outputs: int) -> None:
+        """Put a head on a backbone that returns its last feature map unpooled."""
+        super().__init__()
+        self.backbone = backbone
+        self.pool = GlobalPool(pool)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(int(backbone.head_hidden_size), outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, T) of images (B, V, C, H, W); the features of the views are concatenated."""
+        features = self.backbone(images.flatten(0, 1))  # (B * V, F, h, w), (B * V, h, w, F) or (B * V, tokens, F)
+        pooled = self.pool(self._places(features))  # (B * V, F)
+        return self.head(self.dropout(pooled.unflatten(0, images.shape[:2]).flatten(1)))  # (B, T)
+
+    def _places(self, features: torch.Tensor) -> torch.Tensor:
+        """A feature map in the backbone's own layout as (B, places, F), class tokens left out."""
+        if features.ndim == 3:
+            return features[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
+        if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
+            return features.flatten(1, 2)
+        return features.flatten(2).transpose(1, 2)
+
+
+def create_model(spec: ModelSpec, input: InputSpec, outputs: int, pretrained: bool | None = None) -> Classifier:
+    """Make the network of a spec.
+
+    Args:
+        spec: Which backbone, pooling and dropout.
+        input: The size and channels of its images.
+        outputs: How many logits, T.
+        pretrained: Overrides the spec: a bundle builds with False, since its weights come with it.
+
+    Raises:
+        InputError: For an unknown backbone, one that does not take the spec, and weights that do not fit.
+        RsnaError: Where the pretrained weights cannot be fetched.
+    """
+    backbone = _create_backbone(spec, input.channels, spec.pretrained if pretrained is None else pretrained)
+    _make_extractor(backbone, spec.backbone, (input.height, input.width))
+    return Classifier(backbone, spec.pool, spec.dropout, outputs)
+
+
+def _create_backbone(spec: ModelSpec, channels: int, pretrained: bool) -> Any:
+    """The timm model with its own classifier, so that timm demands that every tensor of pretrained weights fits."""
+    if not timm.is_model(spec.backbone):
+        raise InputError(f"model.backbone: timm {timm.__version__} has no {spec.backbone!r}; see timm.list_models()")
+    arguments: dict[str, Any] = {"in_chans": channels}
+    if spec.drop_path:
+        arguments["drop_path_rate"] = spec.drop_path
+    if pretrained and spec.weights:
+        arguments["pretrained_cfg_overlay"] = {"file": str(_local_weights(spec.weights))}
+    try:
+        return timm.create_model(spec.backbone, pretrained=pretrained, **arguments)
+    except TypeError as error:
+        raise InputError(f"model.backbone: {spec.backbone} does not take {', '.join(arguments)}: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _creation_error(spec, error, pretrained) from error
+
+
+def _make_extractor(backbone: Any, name: str, size: tuple[int, int]) -> None:
+    """Let a timm model of images of `size` (height, width) return its last feature map."""
+    try:
+        backbone.reset_classifier(0, "")  # neither classifier nor pooling
+    except AssertionError as error:
+        raise InputError(f"model.backbone: {name} does not give its feature map ({error}); choose another") from error
+    if hasattr(backbone, "set_input_size"):  # transformers with a fixed number of tokens, which timm can change
+        backbone.set_input_size(img_size=size)
+    elif backbone.pretrained_cfg.get("fixed_input_size") and size != tuple(backbone.pretrained_cfg["input_size"][1:]):
+        height, width = backbone.pretrained_cfg["input_size"][1:]
+        raise InputError(
+            f"model.backbone: {name} takes images of {height}x{width} only; set data.input, or choose another"
+        )
+
+
+def _local_weights(weights: str) -> Path:
+    path = Path(weights)
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise InputError(f"model.weights: {weights} is not a .safetensors file of a timm model")
+    return path
+
+
+def _creation_error(spec: ModelSpec, error: Exception, pretrained: bool) -> RsnaError:
+    reason = " ".join(str(error).split())[:300]
+    if not pretrained or "Invalid pretrained tag" in reason:
+        return InputError(f"model.backbone: {spec.backbone} cannot be made: {reason}")
+    if spec.weights:
+        return InputError(f"model.weights: {spec.weights} does not fit {spec.backbone}: {reason}")
+    if "No pretrained weights exist" in reason:
+        return InputError(f"model.backbone: timm has no weights for {spec.backbone}; set model.pretrained=false")
+    return RsnaError(
+        f"the weights of {spec.backbone} cannot be fetched: {reason}. Without a network, start from random weights with"
+        " model.pretrained=false, or from a file with model.weights=FILE.safetensors"
+    )

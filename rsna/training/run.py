@@ -1,0 +1,80 @@
+"""`train`: from a config to a finished run folder, taking up what a killed run left."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pandas as pd
+
+from rsna.config import dump
+from rsna.config.training import TrainConfig
+from rsna.models import create_loss, create_model, load_weights
+from rsna.tables import write_parquet
+from rsna.tracking import Tracker
+from rsna.training.fit import fit
+from rsna.training.folder import RunFolder, run_folder
+from rsna.training.history import History
+from rsna.training.module import TrainingModule
+from rsna.training.optimizer import create_optimizer
+from rsna.training.report import Report
+from rsna.training.seeds import seed_everything
+from rsna.training.split import Split, list_folds, load_split
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig) -> dict[str, float]:
+    """Train one fold, or all of them one after the other. A killed run goes on; a finished one is left alone.
+
+    Returns:
+        The metrics of the out-of-fold predictions by name; for all folds, their means.
+
+    Raises:
+        InputError: For a wrong config, split or data set, and a run folder of another config.
+        RsnaError: Where pretrained weights cannot be fetched, or the training diverges.
+    """
+    if config.fold != "all":
+        return train_fold(config, config.fold)
+    results = pd.DataFrame([train_fold(config, fold) for fold in list_folds(config)])
+    return {str(name): float(value) for name, value in results.mean().items()}
+
+
+def train_fold(config: TrainConfig, fold: int) -> dict[str, float]:
+    """Train one fold to its end and return the metrics of its out-of-fold predictions."""
+    folder = run_folder(config, fold)
+    if folder.finished:
+        logger.info("%s is finished; delete the folder to train it again", folder.path)
+        return folder.read_metrics()
+    report = Report(config, load_split(config, fold))
+    module = build_module(config, report.split)
+    folder.claim(config, fold)
+    with Tracker(config.tracking, f"{config.name}/fold_{fold}", folder.path) as tracker:
+        tracker.log_config(dump(replace(config, fold=fold)))
+        history = fit(module, folder, report, tracker)
+        metrics = finish(folder, history, report)
+        for path, place in ((folder.weights, "weights"), (folder.oof, "predictions"), (folder.path / "plots", "plots")):
+            tracker.log_artifact(path, place)
+    return metrics
+
+
+def build_module(config: TrainConfig, split: Split) -> TrainingModule:
+    """The module of a fold with its initial weights."""
+    seed_everything(config.seed, split.fold)
+    model = create_model(config.model, config.data.input, len(split.targets))
+    optimizer = create_optimizer(model, config.optimizer)
+    return TrainingModule(model, create_loss(config.loss), optimizer, config.trainer.ema)
+
+
+def finish(folder: RunFolder, history: History, report: Report) -> dict[str, float]:
+    """Make the out-of-fold predictions from the weights as they were written, then metrics and figures."""
+    config, best = report.config, history.best
+    model = create_model(config.model, config.data.input, len(report.split.targets), pretrained=False)
+    load_weights(model, folder.weights)
+    predictions = report.out_of_fold(model, best)
+    write_parquet(folder.oof, predictions)
+    report.write_plots(folder, history.rows, predictions)
+    metrics = report.metrics(predictions)
+    folder.write_metrics(metrics, best, history.monitor)
+    logger.info("%s: %s %.4f out of fold, epoch %d", folder.path, history.monitor, metrics[history.monitor], best)
+    return metrics
