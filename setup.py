@@ -45,6 +45,7 @@ EXTRAS = {
         # the Kaggle on this machine: a server, and notebooks run as Kaggle runs them
         "starlette>=0.37",
         "uvicorn>=0.29",
+        "packaging>=23",
         "papermill>=2.6",
         "nbformat>=5.10",
         "ipykernel>=6.29",
@@ -80,7 +81,11 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["rsna", "rsna.*"]), "rsna.conf"],
     package_dir={"rsna.conf": "conf"},
-    package_data={"rsna.conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"], "rsna": ["py.typed"]},
+    package_data={
+        "rsna.conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"],
+        "rsna": ["py.typed"],
+        "rsna.local_kaggle": ["profiles/*.json"],
+    },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["rsna=rsna.cli.app:main"]},

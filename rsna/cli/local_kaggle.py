@@ -31,11 +31,12 @@ def up(
     port: int = typer.Option(8765, min=0, max=65535, help="On 127.0.0.1; 0 for any free one."),
     state: Path = STATE,
     user: str = typer.Option("", help="Whose Kaggle it is; settled when the state folder is made."),
+    profile: str = typer.Option("local", help="What Kaggle's image has: `local`, or a .json file of your own."),
     unsafe: bool = typer.Option(False, "--unsafe", help="Run notebooks as plain processes, without a sandbox."),
     foreground: bool = typer.Option(False, "--foreground", help="Stay, and log to this terminal."),
 ) -> None:
     """Start the server. Stopped or killed, it goes on where it was."""
-    runner = _runner(unsafe)
+    runner = _runner(profile, unsafe)
     if foreground:
         from rsna.local_kaggle.server import serve
 
@@ -43,7 +44,8 @@ def up(
         return
     from rsna.local_kaggle.control import launch
 
-    options = ["--state", str(state), "--port", str(port), "--user", user, *(["--unsafe"] if unsafe else [])]
+    options = ["--state", str(state), "--port", str(port), "--user", user, "--profile", profile]
+    options += ["--unsafe"] if unsafe else []
     connection = launch([sys.executable, "-m", "rsna.cli.app", "local-kaggle", "up", "--foreground", *options], state)
     typer.echo(f"the local Kaggle of {connection.user} runs on {connection.url}")
     if not connection.sandboxed:
@@ -51,13 +53,18 @@ def up(
     typer.echo(f'now: eval "$(rsna local-kaggle env{"" if state == STATE.default else f" --state {state}"})"')
 
 
-def _runner(unsafe: bool) -> Runner:
-    from rsna.errors import InputError
+def _runner(profile: str, unsafe: bool) -> Runner:
+    """The runner of notebooks; `RsnaError` where the sandbox does not work here, with what to do."""
     from rsna.local_kaggle.plain_runner import PlainRunner
+    from rsna.local_kaggle.probe import check_sandbox
+    from rsna.local_kaggle.profile import load_profile
+    from rsna.local_kaggle.sandboxed_runner import SandboxedRunner
 
-    if not unsafe:
-        raise InputError("there is no sandbox for notebooks here; --unsafe runs them as plain processes of your user")
-    return PlainRunner()
+    if unsafe:
+        return PlainRunner()
+    runner = SandboxedRunner(load_profile(profile))
+    check_sandbox(runner.image())
+    return runner
 
 
 def down(state: Path = STATE) -> None:

@@ -27,7 +27,7 @@ class PlainRunner:
     """Runs sessions without a sandbox.
 
     There is no `/kaggle` on this machine: the runner makes one in the scratch folder, writes its path into the pushed
-    source in place of `/kaggle/input` and `/kaggle/working`, and tells code that looks for its mounts by `RSNA_INPUT`.
+    source in place of `/kaggle/input` and `/kaggle/working`, and tells code that looks by `RSNA_INPUT` and its like.
     """
 
     sandboxed = False
@@ -95,5 +95,7 @@ def environment(spec: SessionSpec) -> dict[str, str]:
         "TMPDIR": str(home),
         "PYTHONPATH": str(spec.modules),
         "RSNA_INPUT": str(spec.scratch / "kaggle" / "input"),
+        "RSNA_WORKING": str(spec.working),
+        "RSNA_TEMP": str(spec.scratch / "kaggle" / "temp"),
         **spec.environment,
     }

@@ -62,7 +62,6 @@ def test_a_day_with_it(rsna: Rsna, state: Path, breast: Path) -> None:
 
 def test_clear_errors(rsna: Rsna, state: Path, tmp_path: Path) -> None:
     option = ("--state", state)
-    assert "--unsafe" in rsna("up", *option, status=2)
     assert "no local Kaggle is running" in rsna("env", *option, status=2)
     assert "is no user name" in rsna("up", "--unsafe", "--foreground", "--user", "No Name", *option, status=2)
     assert "has no sample_submission.csv" in rsna("add-competition", "rsna-breast", tmp_path, *option, status=2)
