@@ -26,7 +26,7 @@ REQUIRES = [
     # training and tracking
     "hydra-core>=1.3.2,<1.4",
     "omegaconf>=2.3,<2.4",
-    "lightning>=2.4,<3",
+    "lightning>=2.6,<3",
     "mlflow>=3.1,<4",
     "albumentations==2.0.8",
     "scikit-learn>=1.5",
@@ -42,13 +42,14 @@ EXTRAS = {
     "kaggle": [
         "kaggle>=2.2.4",
         "six",  # kaggle imports it without declaring it
-        # the Kaggle on this machine: a server, and notebooks run as Kaggle runs them
+        # the Kaggle on this machine: a server, notebooks run as Kaggle runs them, and a bucket for their runs
         "starlette>=0.37",
         "uvicorn>=0.29",
         "packaging>=23",
         "papermill>=2.6",
         "nbformat>=5.10",
         "ipykernel>=6.29",
+        "gcp-storage-emulator>=2024.8",
     ],
     "gcs": ["google-cloud-storage>=2.18"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18", "openvino>=2024.4"],
@@ -68,7 +69,6 @@ EXTRAS = {
         "pandas-stubs",
         "psutil>=5.9",
         "httpx>=0.27",
-        "gcp-storage-emulator>=2024.8",
     ],
 }
 

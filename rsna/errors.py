@@ -27,3 +27,7 @@ class ImageError(InputError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
         return type(self), (self.path, self.reason)  # crosses process borders
+
+
+class Unfinished(RsnaError):
+    """Work that stopped by itself before its end, because its time was over, and left what is needed to go on."""

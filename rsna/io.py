@@ -95,7 +95,7 @@ def read_json(path: str | Path) -> Any:
     """Read JSON, or raise `InputError` naming the file and the line."""
     try:
         return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
 
@@ -106,7 +106,7 @@ def read_yaml(path: str | Path) -> Any:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise InputError(f"{path} uses YAML aliases, which can grow without bound; write the values out")
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # `!!int ''`, 2001-99-99
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 

@@ -1,14 +1,27 @@
 #!/usr/bin/env bash
-# The whole job on this machine: a synthetic competition, prepared, trained on two folds, bundled, predicted and scored.
-# Run again, it resumes and reuses what is there. Everything lies in ./demo but the runs that `mlflow ui` shows.
+# The whole loop on this machine, against the local Kaggle and an emulated bucket: a synthetic competition, code pushed,
+# wheels, prepared pictures, two folds trained, runs pulled, a bundle, a submission without internet, a score, LOG.md.
+# Run again, it takes up what was interrupted and leaves out what is done. Everything lies in ./demo.
+#   scripts/demo.sh [--dirty]    --dirty pushes the working tree instead of the last commit
+#   scripts/demo.sh --local      modelling only, without any Kaggle; its runs are what `mlflow ui` shows here
 set -euo pipefail
+export RSNA_EXTRAS=kaggle,gcs
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
+step rsna synth breast --out demo/competition --patients 280 --hidden-patients 120 --scale 0.1 \
+    --positive-rate 0.35 --difficulty easy --seed 1
+
+if [ "${1:-}" != --local ]; then
+    (cd demo && rsna init --user demo --competition rsna-breast --bucket rsna-demo </dev/null)
+    step rsna rehearse all --data demo/competition --folder demo --settings demo/.rsna/settings.yaml --unsafe \
+        --prepare data=breast_256 --folds 2 --train experiment=breast/demo --train fold=all "$@"
+    exit
+fi
+
 places=(env.data=demo/competition env.prepared=demo/prepared env.runs=demo/runs)
 
-step rsna synth breast --out demo/competition --patients 160 --hidden-patients 100 --scale 0.15 --positive-rate 0.3 --seed 1
 step rsna prepare data=breast_256 "${places[@]}"
 step rsna folds --prepared demo/prepared --competition breast --folds 2
 step rsna train experiment=breast/demo fold=all "${places[@]}"

@@ -1,4 +1,4 @@
-"""`rsna bundle show` and `rsna bundle verify`: what is in a model bundle, and whether it is whole."""
+"""`rsna bundle`: what is in a model bundle, whether it is whole, and a bundle of weights that somebody else trained."""
 
 from __future__ import annotations
 
@@ -51,9 +51,35 @@ def verify(
     typer.echo(f"{folder} is whole: {Bundle.open(folder, digest).spec.digest}")
 
 
+def import_(
+    weights: list[Path] = typer.Argument(..., metavar="WEIGHTS...", help="Files .pth or .safetensors, one per fold."),
+    out: Path = typer.Option(..., help="The bundle's folder, such as models/<name>."),
+    overrides: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Of `rsna train`: name=, model= …"),
+    fold: list[int] = typer.Option([], help="The fold that the file has not seen, per file; 0, 1 … unless given."),
+    rename: list[str] = typer.Option(
+        [], metavar="OLD=NEW", help="Prefix of tensor names; without NEW they are left out. May be repeated."
+    ),
+    accept_skew: bool = typer.Option(False, "--accept-skew", help="As of `rsna collect`."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace another bundle in --out."),
+) -> None:
+    """Make a bundle of weights that somebody else trained, which must fit the network tensor by tensor."""
+    from rsna.config.compose import compose
+    from rsna.config.training import TrainConfig
+    from rsna.errors import InputError
+    from rsna.workflows.foreign import import_bundle
+
+    if bad := [text for text in rename if "=" not in text]:
+        raise InputError(f"--rename {bad[0]}: write OLD=NEW, such as encoder.=backbone.")
+    renames = [(old, new) for old, _, new in (text.partition("=") for text in rename)]
+    config = compose(TrainConfig, "train", overrides)
+    echo_bundle(import_bundle(weights, fold or range(len(weights)), config, out, renames, accept_skew, overwrite))
+    typer.echo(f"{'bundle':18}{out}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(name="bundle", help="Look into a model bundle.", no_args_is_help=True)
+    group = typer.Typer(name="bundle", help="Look into a bundle, or make one of foreign weights.", no_args_is_help=True)
     group.command("show")(show)
     group.command("verify")(verify)
+    group.command("import")(import_)
     app.add_typer(group)

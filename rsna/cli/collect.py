@@ -12,6 +12,7 @@ def collect(
     out: Path = typer.Option(..., help="The bundle's folder, such as models/<name>."),
     data: Path | None = typer.Option(None, help="The competition's folder, unless it is where the training had it."),
     prepared: Path | None = typer.Option(None, help="The prepared set, unless it is where the training had it."),
+    folds: Path | None = typer.Option(None, help="The table of folds, unless it is where the training had it."),
     tta: list[str] = typer.Option(["none"], help="Augmentations at test time: none, hflip, vflip. May be repeated."),
     accept_skew: bool = typer.Option(
         False, "--accept-skew", help="Go on although the prepared pictures cannot be reproduced; the bundle says so."
@@ -22,7 +23,7 @@ def collect(
     from rsna.cli.bundle import echo_bundle
     from rsna.workflows.collect import collect as run
 
-    echo_bundle(run(runs, out, data, prepared, tta, accept_skew, overwrite))
+    echo_bundle(run(runs, out, data, prepared, folds, tta, accept_skew, overwrite))
     typer.echo(f"{'bundle':18}{out}")
 
 

@@ -159,6 +159,8 @@ class TrainerSpec:
         effective_batch: Images per optimiser step over all devices; null for batch_size x accumulate x devices. When
             given, `accumulate` follows from it, so that another batch size or device count trains the same.
         devices: Processes, one per GPU.
+        threads: Of a CPU, per process; 0 for as many as it has cores. A small network is quicker with one: threads that
+            wait for each other gain nothing and hold up whatever else runs.
         accelerator: Where it runs; `auto` takes a GPU if there is one.
         precision: Floating point: full, or mixed with half or bfloat16.
         clip: Gradients are scaled down to this norm; 0 for never.
@@ -173,6 +175,7 @@ class TrainerSpec:
     accumulate: int = 1
     effective_batch: int | None = None
     devices: int = 1
+    threads: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     clip: float = 0.0
@@ -184,8 +187,8 @@ class TrainerSpec:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.accumulate, self.devices) < 1:
             raise ValueError("trainer.epochs, batch_size, accumulate and devices must be at least 1")
-        if self.clip < 0 or self.patience < 0:
-            raise ValueError("trainer.clip and trainer.patience must not be negative")
+        if min(self.clip, self.patience, self.threads) < 0:
+            raise ValueError("trainer.clip, patience and threads must not be negative")
         if self.effective_batch is not None:
             if self.accumulate != 1:
                 raise ValueError("give trainer.effective_batch or trainer.accumulate, not both")

@@ -5,6 +5,7 @@ Where they do not, training and submission look at different pictures or weights
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,11 @@ LAW = 1e-4  # how far a prediction may lie from the out-of-fold one
 
 
 def predict_oof(
-    bundle: Bundle, data: Path, folds: Sequence[int] = (), options: PredictOptions = DEFAULTS
+    bundle: Bundle,
+    data: Path,
+    folds: Sequence[int] = (),
+    options: PredictOptions = DEFAULTS,
+    patients: int | None = None,
 ) -> pd.DataFrame:
     """Predict the training images of each validation fold with the member that has not seen them.
 
@@ -31,6 +36,7 @@ def predict_oof(
         data: Holds `train.csv` and `train_images/`.
         folds: The folds to predict; all of the bundle's unless given.
         options: Where and how fast. Out-of-fold predictions know no test-time augmentation.
+        patients: At most this many groups, always the same ones; all unless given.
 
     Returns:
         A prediction table, which `check_oof` compares with the bundle's.
@@ -45,15 +51,28 @@ def predict_oof(
     train, oof = bundle.competition.train_table(data), bundle.oof()
     if not oof["image_id"].isin(train["image_id"]).all():
         raise InputError(f"{data} lacks training images of {bundle.folder}; give the folder that the bundle came from")
+    oof = oof[oof["member"].isin([member.name for member in members])]
+    if patients is not None:
+        oof = oof[oof["image_id"].isin(_sample_groups(train[train["image_id"].isin(oof["image_id"])], patients))]
     plain = replace(options, tta=("none",))
-    parts = [_predict_fold(bundle, train, oof, data, member, plain) for member in members]
+    parts = [
+        _predict_fold(bundle, train, rows, data, member, plain)
+        for member in members
+        if len(rows := oof.loc[oof["member"] == member.name, ["image_id", "row_fold"]])
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
+def _sample_groups(table: pd.DataFrame, count: int) -> pd.Series:
+    """The images of `count` groups of an image table, chosen by the hash of their ids: anywhere, and always alike."""
+    groups = sorted(table["group_id"].unique(), key=lambda group: hashlib.sha256(group.encode("utf-8")).digest())
+    return table.loc[table["group_id"].isin(groups[:count]), "image_id"]
+
+
 def _predict_fold(
-    bundle: Bundle, train: pd.DataFrame, oof: pd.DataFrame, data: Path, member: Member, options: PredictOptions
+    bundle: Bundle, train: pd.DataFrame, rows: pd.DataFrame, data: Path, member: Member, options: PredictOptions
 ) -> pd.DataFrame:
-    rows = oof.loc[oof["member"] == member.name, ["image_id", "row_fold"]]  # in their order, so batches are the same
+    """Predict the images of some rows of the out-of-fold predictions, in their order: so batches are the same."""
     table = rows.rename(columns={"row_fold": "fold"}).merge(train, on="image_id", how="left", validate="1:1")
     probabilities, failures = predict_images(bundle, table, data, [member], options)
     for image, reason in failures.items():

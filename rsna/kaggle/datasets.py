@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from rsna.errors import RsnaError
 from rsna.io import write_json
-from rsna.kaggle.client import connect, refusals_as_errors, status_of
+from rsna.kaggle.client import connect, patiently, refusals_as_errors, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,13 @@ class DatasetState:
 
 def dataset_state(ref: str) -> DatasetState | None:
     """The state of `owner/slug`, or None where there is no such data set (or it is somebody else's secret)."""
-    try:
+
+    def ask() -> dict[str, Any]:
         with refusals_as_errors(f"look up the data set {ref}"):
-            answer = json.loads(connect().dataset_status(ref, format="json(status,current_version_number)"))
+            return dict(json.loads(connect().dataset_status(ref, format="json(status,current_version_number)")))
+
+    try:
+        answer = patiently(ask)
     except RsnaError as error:
         if status_of(error) in (403, 404):  # Kaggle says "permission denied" for what does not exist
             return None
@@ -48,12 +53,28 @@ def dataset_state(ref: str) -> DatasetState | None:
     return DatasetState(str(answer["status"]).lower(), int(answer["current_version_number"] or 0))
 
 
+def is_private(ref: str) -> bool:
+    """Whether only its owner can see a data set."""
+    from kagglesdk.datasets.types.dataset_api_service import ApiGetDatasetRequest
+
+    request = ApiGetDatasetRequest()
+    request.owner_slug, request.dataset_slug = ref.split("/")
+    with refusals_as_errors(f"look up the data set {ref}"), connect().build_kaggle_client() as kaggle:
+        return bool(kaggle.datasets.dataset_api_client.get_dataset(request).is_private)
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Size in bytes by relative path of every file below a folder, as `push_dataset` expects them."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
 def push_dataset(ref: str, title: str, folder: Path, notes: str, expected: Mapping[str, int]) -> int:
     """Make a data set, or a new version of it, of a folder with sub-folders; private when it is new.
 
     Args:
         ref: `owner/slug`.
-        title: 6 to 50 characters.
+        title: 6 to 50 characters that no other data set of the owner has; only a new one gets it.
         folder: What to push; gets a `dataset-metadata.json`.
         notes: Of the version.
         expected: Size in bytes by relative path, as it must arrive.
@@ -66,7 +87,7 @@ def push_dataset(ref: str, title: str, folder: Path, notes: str, expected: Mappi
     """
     write_json(folder / METADATA_FILE, {"id": ref, "title": title, "licenses": [{"name": "CC0-1.0"}]})
     before = dataset_state(ref)
-    if before and not before.ready:
+    if before and before.status not in ("ready", "failed"):
         wait_ready(ref, before.version)  # a second version while the first is processed is refused
     with refusals_as_errors(f"push {ref}"), contextlib.redirect_stdout(io.StringIO()):
         api = connect()
@@ -115,9 +136,13 @@ def remote_files(ref: str) -> dict[str, int]:
     """Size in bytes by path of every file of a data set's current version, all pages."""
     files: dict[str, int] = {}
     token: str | None = None
-    while True:
+
+    def read() -> Any:
         with refusals_as_errors(f"list the files of {ref}"):
-            page = connect().dataset_list_files(ref, page_token=token, page_size=PAGE)
+            return connect().dataset_list_files(ref, page_token=token, page_size=PAGE)
+
+    while True:
+        page = patiently(read)
         if page is None or page.error_message:
             raise RsnaError(f"Kaggle did not list the files of {ref}: {getattr(page, 'error_message', 'no answer')}")
         files.update({file.name: int(file.total_bytes) for file in page.files})
@@ -128,6 +153,13 @@ def remote_files(ref: str) -> dict[str, int]:
 
 def verify_files(ref: str, expected: Mapping[str, int]) -> None:
     """Raise `RsnaError` where a data set lacks an expected file or has it with another size, naming the first ones."""
+    problems = file_problems(ref, expected)
+    if problems:
+        raise RsnaError(f"{ref} is not what was pushed: {'; '.join(problems[:5])} ({len(problems)} in all); push again")
+
+
+def file_problems(ref: str, expected: Mapping[str, int]) -> list[str]:
+    """What is wrong with the files of a data set: one line for each that is missing or has another size."""
     found = remote_files(ref)
     problems = [f"{path} is missing" for path in expected if path not in found]
     problems += [
@@ -135,21 +167,46 @@ def verify_files(ref: str, expected: Mapping[str, int]) -> None:
         for path, size in expected.items()
         if path in found and found[path] != size
     ]
-    if problems:
-        raise RsnaError(f"{ref} is not what was pushed: {'; '.join(problems[:5])} ({len(problems)} in all); push again")
+    return problems
 
 
-def download_file(ref: str, name: str, folder: Path) -> Path | None:
-    """Download one file of a data set; None where the data set or the file does not exist."""
+def read_remote_file(ref: str, name: str) -> bytes | None:
+    """The content of one small file of a data set; None where the data set or the file does not exist."""
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
+
+    request = ApiDownloadDatasetRequest()
+    request.owner_slug, request.dataset_slug = ref.split("/")
+    request.file_name = name
+
+    def read() -> bytes:
+        with refusals_as_errors(f"download {name} of {ref}"), connect().build_kaggle_client() as kaggle:
+            content = bytes(kaggle.datasets.dataset_api_client.download_dataset(request).content)
+        return _unpacked(content, name)
+
     try:
-        with refusals_as_errors(f"download {name} of {ref}"), contextlib.redirect_stdout(io.StringIO()):
-            connect().dataset_download_file(ref, name, path=str(folder), force=True, quiet=True)
+        return patiently(read)
     except RsnaError as error:
         if status_of(error) in (403, 404):
             return None
         raise
+
+
+def _unpacked(content: bytes, name: str) -> bytes:
+    """A file's content, out of the archive in which Kaggle sends some single files."""
+    if not content.startswith(b"PK\x03\x04") or name.endswith(".zip"):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(Path(name).name)
+
+
+def download_file(ref: str, name: str, folder: Path) -> Path | None:
+    """Download one small file of a data set; None where the data set or the file does not exist."""
+    content = read_remote_file(ref, name)
+    if content is None:
+        return None
     path = folder / Path(name).name
-    return path if path.is_file() else None
+    path.write_bytes(content)
+    return path
 
 
 def download_dataset(ref: str, folder: Path) -> None:

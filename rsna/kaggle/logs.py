@@ -11,7 +11,7 @@ from rsna.errors import RsnaError
 from rsna.kaggle.client import connect, refusals_as_errors, status_of
 
 END_OF_LOG = "END_OF_LOG"
-READ_TIMEOUT_S = 30.0  # a silent stream is closed and opened again: it is replayed from its beginning
+READ_TIMEOUT_S = 120.0  # a silent stream is closed and opened again: it is replayed from its beginning
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,17 @@ class KernelRun:
     def label(self) -> str:
         """How Kaggle names the version."""
         return f"v{self.version}"
+
+    @property
+    def slug(self) -> str:
+        """The kernel's, without its owner."""
+        return self.ref.split("/")[1]
+
+    def address(self, request: Any) -> Any:
+        """A request of the client, addressed to exactly this run."""
+        request.user_name, request.kernel_slug = self.ref.split("/")
+        request.version_label = self.label
+        return request
 
 
 def write_log(run: KernelRun, seen: int, write: Callable[[str], object]) -> int:

@@ -16,10 +16,17 @@ from typing import Any
 from rsna.errors import InputError, RsnaError
 from rsna.kaggle.secrets import refusals
 from rsna.kernel.bootstrap import BUILD_FILE, content_hash
+from rsna.tracking.provenance import DIFF_FILE
 
 PARTS = ("rsna", "conf", "setup.py", "pyproject.toml", "README.md", "offline_wheels")
-LEFT_OUT = ("*.pyc", "*/__pycache__/*", "offline_wheels/*.whl", "offline_wheels/*.tmp", "offline_wheels/*.md")
-DIFF_FILE = "_dirty.diff"
+LEFT_OUT = (
+    "*.pyc",
+    "*/__pycache__/*",
+    "offline_wheels/*.whl",
+    "offline_wheels/*.tmp",
+    "offline_wheels/*.json",
+    "offline_wheels/*.md",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class Snapshot:
     def hashes(self) -> dict[str, str]:
         """SHA-256 by path."""
         return {path: hashlib.sha256(content).hexdigest() for path, content in sorted(self.files.items())}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by path."""
+        return {path: len(content) for path, content in sorted(self.files.items())}
 
     @property
     def content_hash(self) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.metadata
 import logging
-import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from rsna.kernel.requirements import NEVER, installed_packages, lacking, requirement_name, run_pip, unmet
 
 logger = logging.getLogger(__name__)
 
@@ -23,50 +21,27 @@ def declared_requirements(setup: Path) -> list[str]:
     raise RuntimeError(f"{setup} has no list REQUIRES")
 
 
-def installed_packages() -> dict[str, str]:
-    """Version by normalised name of everything that this interpreter can import from distributions."""
-    found = ((d.metadata["Name"], d.version) for d in importlib.metadata.distributions())
-    return {normalise(name): version for name, version in found if name}
-
-
-def normalise(name: str) -> str:
-    """A distribution's name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def requirement_name(requirement: str) -> str:
-    """The normalised name in a requirement such as `timm>=1.0.15`."""
-    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement.strip())
-    if not match:
-        raise RuntimeError(f"{requirement!r} is not a requirement")
-    return normalise(match.group())
-
-
 def install_requirements(code: Path) -> list[str]:
-    """Install from the index what the package declares and the image lacks; returns those requirements.
+    """Install from the index what the package declares and the image lacks or has too old; returns those requirements.
 
-    Everything that is installed already is a constraint: torch, numpy and their kind stay the image's own.
+    Everything else that is installed is a constraint: torch, numpy and their kind stay the image's own.
 
     Raises:
-        RuntimeError: With pip's last words.
+        RuntimeError: With pip's last words, or where torch or its kind would have to be replaced.
     """
     installed = installed_packages()
-    missing = [r for r in declared_requirements(code / "setup.py") if requirement_name(r) not in installed]
+    missing = lacking(declared_requirements(code / "setup.py"), installed)
     if not missing:
         logger.info("nothing to install: the image has everything")
         return []
+    replaced = {requirement_name(requirement) for requirement in missing} & set(installed)
+    if fixed := [unmet(r, installed) for r in missing if requirement_name(r) in replaced.intersection(NEVER)]:
+        raise RuntimeError(f"{'; '.join(fixed)}, and that is never replaced; take another image (docker_image)")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
-        constraints.writelines(f"{name}=={version}\n" for name, version in installed.items() if "+" not in version)
+        kept = {name: version.split("+")[0] for name, version in installed.items() if name not in replaced}
+        constraints.writelines(f"{name}=={version}\n" for name, version in kept.items() if version)
         constraints.flush()
         run_pip("install", "--quiet", "--constraint", constraints.name, *missing)
     importlib.invalidate_caches()
     logger.info("installed %s", ", ".join(missing))
     return missing
-
-
-def run_pip(*arguments: str) -> None:
-    """Run this interpreter's pip, or raise `RuntimeError` with its last words."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"pip {arguments[0]} failed: {done.stderr.strip()[-800:]}")

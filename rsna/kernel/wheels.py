@@ -5,46 +5,70 @@ Kaggle unpacks archives in data sets, so what is not a wheel travels under a `.t
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
+import importlib
 import json
 import logging
 import os
 import re
 import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
+import sysconfig
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from rsna.kernel.bootstrap import INPUT, find_mounts
+from rsna.kernel.requirements import NEVER, installed_packages, normalise, run_pip, unmet
 
 logger = logging.getLogger(__name__)
 
 LOCK_FILE = "lock.json"
 TEMPORARY = ".tmp"
+_NAME, _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 
 
 @dataclass(frozen=True)
 class LockedWheel:
-    """One line of the lock: what is installed, from which file, with which bytes."""
+    """One line of the lock: what is installed, from which file, with which bytes.
+
+    Attributes:
+        requirement: What was asked for, such as `timm>=1.0.15`; an installed package that fulfils it stays.
+    """
 
     name: str
     version: str
     file: str
     sha256: str
+    requirement: str = ""
 
 
 def read_lock(folder: Path) -> list[LockedWheel]:
     """The wheels that a folder's `lock.json` names. Raises `RuntimeError` where it is not a lock."""
     try:
         rows = json.loads((folder / LOCK_FILE).read_text(encoding="utf-8"))["wheels"]
-        wheels = [LockedWheel(row["name"], row["version"], row["file"], row["sha256"]) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        wheels = [
+            LockedWheel(row["name"], row["version"], row["file"], row["sha256"], row.get("requirement", ""))
+            for row in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RuntimeError(f"{folder / LOCK_FILE} is not a lock of wheels: {error!r}") from error
     for wheel in wheels:
-        if Path(wheel.file).name != wheel.file or not re.fullmatch(r"[0-9a-f]{64}", wheel.sha256):
-            raise RuntimeError(f"{folder / LOCK_FILE}: {wheel.file!r} is not a plain file name with a SHA-256")
+        if problem := _refusal(wheel):
+            raise RuntimeError(f"{folder / LOCK_FILE}: {problem}; build the wheels again")
     return wheels
+
+
+def _refusal(wheel: LockedWheel) -> str:
+    """Why a line of a lock is not taken, since anybody may have written it and pip is told what it says."""
+    if not all(isinstance(value, str) for value in astuple(wheel)):
+        return f"{wheel} is not made of text"
+    if Path(wheel.file).name != wheel.file or not re.fullmatch(r"[0-9a-f]{64}", wheel.sha256):
+        return f"{wheel.file!r} is not a plain file name with a SHA-256"
+    if not _NAME.fullmatch(wheel.name) or not _VERSION.fullmatch(wheel.version):
+        return f"{wheel.name!r} {wheel.version!r} is not a name and a version"
+    if normalise(wheel.name) in NEVER:
+        return f"it names {wheel.name}, which is always the image's own"
+    return ""
 
 
 def find_wheels(root: Path = INPUT) -> Path:
@@ -56,22 +80,33 @@ def find_wheels(root: Path = INPUT) -> Path:
 
 
 def missing_wheels(wheels: list[LockedWheel]) -> list[LockedWheel]:
-    """Those whose distribution is not installed at all; what the image has is left alone."""
-    return [wheel for wheel in wheels if _installed(wheel.name) is None]
+    """Those that are not installed, or not in a version that was asked for; what the image has is left alone."""
+    installed = installed_packages()
+    return [wheel for wheel in wheels if unmet(wheel.requirement or wheel.name, installed)]
 
 
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def stored_file(folder: Path, wheel: LockedWheel) -> Path | None:
+    """Where a folder holds a locked file, under its own or its `.tmp` name; None where it does not."""
+    return next((p for p in (folder / wheel.file, folder / (wheel.file + TEMPORARY)) if p.is_file()), None)
+
+
+def verify_wheels(folder: Path) -> list[str]:
+    """What is wrong with the files of a folder of wheels: one line for each that is missing or has other bytes."""
+    problems = []
+    for wheel in read_lock(folder):
+        path = stored_file(folder, wheel)
+        if path is None:
+            problems.append(f"{wheel.file} is missing")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
+            problems.append(f"{wheel.file} has other bytes than were locked")
+    return problems
 
 
 def restore_names(source: Path, wheels: list[LockedWheel], target: Path) -> None:
     """Link (or copy) the locked files into `target` under their real names; the mount itself is read-only."""
     target.mkdir(parents=True, exist_ok=True)
     for wheel in wheels:
-        stored = next((p for p in (source / wheel.file, source / (wheel.file + TEMPORARY)) if p.is_file()), None)
+        stored = stored_file(source, wheel)
         if stored is None:
             raise RuntimeError(
                 f"{wheel.file} is in {source / LOCK_FILE} but not in the folder; build the library again"
@@ -99,15 +134,21 @@ def install_missing(source: Path, target: Path, site: Path | None = None) -> lis
     if not wheels:
         logger.info("nothing to install: the image has every locked package")
         return []
+    built_for = json.loads((source / LOCK_FILE).read_text(encoding="utf-8")).get("python", "")
+    if built_for not in ("", sysconfig.get_python_version()):
+        raise RuntimeError(
+            f"the wheels of {source} are for Python {built_for}, this is {sysconfig.get_python_version()}:"
+            " the image has changed, so run the kernel rsna-library again"
+        )
     restore_names(source, wheels, target)
     requirements = target / "requirements.txt"
     requirements.write_text("".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels))
     place = ["--target", str(site)] if site else []
     offline = ["--no-index", "--no-deps", "--require-hashes", "--find-links", str(target)]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", *offline, *place, "-r", str(requirements)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"pip could not install the wheels of {source}: {done.stderr.strip()[-800:]}")
+    try:
+        run_pip("install", "--quiet", *offline, *place, "-r", str(requirements))
+    except RuntimeError as error:
+        raise RuntimeError(f"the wheels of {source} cannot be installed: {error}") from error
     if site:
         sys.path.insert(0, str(site))
     importlib.invalidate_caches()

@@ -22,7 +22,7 @@ def follow(
     lock = threading.Lock()
 
     def read(stream: IO[bytes], name: Literal["stdout", "stderr"]) -> None:
-        for line in stream:
+        for line in iter(lambda: stream.readline(65536), b""):
             with lock:
                 log(LogRecord(name, time.monotonic() - start, line.decode("utf-8", "replace")))
 

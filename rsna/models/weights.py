@@ -45,13 +45,17 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
 
 def check_fit(model: nn.Module, tensors: dict[str, torch.Tensor], path: str | Path) -> None:
     """Fill a model from tensors that are exactly its own, or raise `InputError` naming the first that is not."""
+    if wrong := misfits(model, tensors):
+        raise InputError(f"the weights {path} do not fit the model: {wrong[0]} ({len(wrong)} tensors in all)")
+    model.load_state_dict(tensors, strict=True)
+
+
+def misfits(model: nn.Module, tensors: dict[str, torch.Tensor]) -> list[str]:
+    """What keeps tensors from being exactly those of a model: one line for each, the missing ones first."""
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wrong = [f"{name} is missing" for name in wanted if name not in found]
     wrong += [f"{name} is not part of the model" for name in found if name not in wanted]
-    wrong += [
+    return wrong + [
         f"{name} is {found[name]}, not {shape}" for name, shape in wanted.items() if found.get(name, shape) != shape
     ]
-    if wrong:
-        raise InputError(f"the weights {path} do not fit the model: {wrong[0]} ({len(wrong)} tensors in all)")
-    model.load_state_dict(tensors, strict=True)

@@ -73,7 +73,7 @@ def _claim(root: Path, options: BreastOptions) -> None:
             raise InputError(f"{root} was made with other options (see {path}); choose another folder or delete it")
         for rest in root.rglob(".part-*"):  # a killed run leaves the file that it was writing
             rest.unlink(missing_ok=True)
-    elif any(root.iterdir()):
+    elif any(not entry.name.startswith(".") for entry in root.iterdir()):
         raise InputError(f"{root} is not empty and holds no {MARK}; choose an empty folder")
     else:
         write_json(path, mark)

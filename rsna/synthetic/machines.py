@@ -58,22 +58,23 @@ class Machine:
 
 SMALL, COMMON, LARGE = (2294, 1914, 0.1), (3328, 2560, 0.07), (4096, 3328, 0.07)
 FINE, FINEST = (4740, 3540, 0.05), (5928, 4728, 0.05)
+NOISE = (0.001, 0.005)
 
 # sizes, bits, inverted, voi, codecs, gain, gamma, air, noise, marker, frame
 MACHINES: dict[int, Machine] = {
-    21: Machine((SMALL,), (10, 14), True, (LINEAR, PLAIN), ("sv1", "rle"), 0.82, 0.9, 0.02, (0.002, 0.012), 0.9, 0.03),
-    29: Machine((FINEST,), (12,), False, (SIGMOID,), ("jp2", "jp2", "j2k"), 0.74, 1.1, 0.01, (0.0012, 0.008), 0.6, 0.0),
-    48: Machine((FINE,), (14,), True, (EXACT, NO_WINDOW), ("jp2", "sv1"), 0.7, 1.0, 0.03, (0.0015, 0.01), 0.8, 0.08),
+    21: Machine((SMALL,), (10, 14), True, (LINEAR, PLAIN), ("sv1", "rle"), 0.82, 0.9, 0.02, (0.001, 0.006), 0.9, 0.03),
+    29: Machine((FINEST,), (12,), False, (SIGMOID,), ("jp2", "jp2", "j2k"), 0.74, 1.1, 0.01, (0.0006, 0.004), 0.6, 0.0),
+    48: Machine((FINE,), (14,), True, (EXACT, NO_WINDOW), ("jp2", "sv1"), 0.7, 1.0, 0.03, (0.00075, 0.005), 0.8, 0.08),
     49: Machine(
         (COMMON, LARGE), (12,), False, (SEVERAL, LINEAR, PLAIN), ("sv1", "jp2", "raw"), 0.9, 1.15, 0.005,
-        (0.001, 0.009), 0.95, 0.02,
+        (0.0005, 0.0045), 0.95, 0.02,
     ),
-    93: Machine((LARGE,), (16,), False, (NO_WINDOW, LINEAR), ("raw", "rle"), 0.78, 1.0, 0.02, (0.002, 0.01), 0.7, 0.3),
-    170: Machine((COMMON,), (12, 13), False, (SIGMOID, LINEAR), ("jp2",), 0.85, 1.05, 0.01, (0.002, 0.01), 0.9, 0.0),
-    190: Machine((SMALL,), (10,), True, (PLAIN,), ("rle",), 0.8, 0.85, 0.04, (0.003, 0.015), 0.5, 0.1),
-    197: Machine((FINEST,), (16,), True, (EXACT,), ("raw",), 0.7, 1.0, 0.02, (0.002, 0.01), 0.5, 0.0),
-    210: Machine((FINE,), (11, 15), False, (EXACT, SEVERAL), ("j2k", "jp2"), 0.8, 0.95, 0.03, (0.002, 0.01), 0.4, 0.15),
-    216: Machine((SMALL, COMMON), (14,), True, (SIGMOID, PLAIN), ("sv1",), 0.86, 1.0, 0.01, (0.001, 0.01), 0.8, 0.05),
+    93: Machine((LARGE,), (16,), False, (NO_WINDOW, LINEAR), ("raw", "rle"), 0.78, 1.0, 0.02, NOISE, 0.7, 0.3),
+    170: Machine((COMMON,), (12, 13), False, (SIGMOID, LINEAR), ("jp2",), 0.85, 1.05, 0.01, NOISE, 0.9, 0.0),
+    190: Machine((SMALL,), (10,), True, (PLAIN,), ("rle",), 0.8, 0.85, 0.04, (0.0015, 0.0075), 0.5, 0.1),
+    197: Machine((FINEST,), (16,), True, (EXACT,), ("raw",), 0.7, 1.0, 0.02, NOISE, 0.5, 0.0),
+    210: Machine((FINE,), (11, 15), False, (EXACT, SEVERAL), ("j2k", "jp2"), 0.8, 0.95, 0.03, NOISE, 0.4, 0.15),
+    216: Machine((SMALL, COMMON), (14,), True, (SIGMOID, PLAIN), ("sv1",), 0.86, 1.0, 0.01, (0.0005, 0.005), 0.8, 0.05),
 }  # fmt: skip
 
 

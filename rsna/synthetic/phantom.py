@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from rsna.synthetic.geometry import Frame, project
-from rsna.synthetic.texture import power_law, soft_step, strands
+from rsna.synthetic.texture import enlarge, grain, power_law, soft_step, strands
 
 COARSEST_PITCH = 0.25  # mm; structures are drawn no finer than this, and interpolated to larger images
 GLANDULAR_SHARE = {"A": 0.12, "B": 0.28, "C": 0.5, "D": 0.75}
 FAT, GLAND, MUSCLE, SKIN, IMPLANT = 0.26, 0.27, 0.3, 0.14, 0.9  # brightness; gland, muscle and skin add to the fat
+GRAIN = 0.015  # what the texture has below the coarsest pitch
 NIPPLE = 0.045  # its length relative to the breast's depth
+STRAND_SMOOTHING = 1.0  # mm
 BLOBS = 14
 
 
@@ -85,13 +86,10 @@ def draw_view(
         hidden = _implant(anatomy, coarse, displaced)
         image += hidden * (IMPLANT - image)
         thickness *= 1 - hidden
-    return _enlarge(image, frame.shape), _enlarge(thickness, frame.shape)
-
-
-def _enlarge(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    if image.shape == shape:
-        return image
-    return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    image, thickness = enlarge(image, frame.shape), enlarge(thickness, frame.shape)
+    if coarse.pitch > frame.pitch:
+        image += GRAIN * thickness * grain(texture, frame.shape)
+    return image, thickness
 
 
 def _skin_distance(anatomy: Anatomy, view: str, frame: Frame) -> np.ndarray:
@@ -122,7 +120,7 @@ def _tissue(anatomy: Anatomy, view: str, frame: Frame, rng: np.random.Generator,
     amount = lobes + 0.7 * broad
     threshold = np.quantile(amount[::4, ::4][covered[::4, ::4] > 0], 1 - anatomy.gland)
     gland = soft_step(3 * (amount - threshold))
-    detail = 0.04 * fine + 0.05 * strands(broad + 0.4 * fine)
+    detail = 0.04 * fine + 0.05 * strands(broad + 0.4 * fine, STRAND_SMOOTHING / frame.pitch)
     return FAT + GLAND * gland * (0.75 + 0.12 * broad + 0.12 * fine) + detail * (0.5 + 0.5 * gland)
 
 

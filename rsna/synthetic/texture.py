@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-STRAND_WIDTH = 0.12  # how far from its zero line a unit field still counts as a strand
+STRAND_WIDTH = 0.07  # how far from its zero line a unit field still counts as a strand
 
 
 def power_law(
@@ -31,9 +31,26 @@ def power_law(
     return np.roll(field, origin, axis=(0, 1))[: shape[0], : shape[1]]  # the field is periodic, hence without a seam
 
 
-def strands(field: np.ndarray) -> np.ndarray:
-    """Thin bright lines in [0, 1] along the zero contours of a unit field: ligaments, ducts and vessels."""
-    return np.exp(-((field / STRAND_WIDTH) ** 2))
+def strands(field: np.ndarray, smoothing: float) -> np.ndarray:
+    """Thin bright lines in [0, 1] along the zero contours of a unit field: ligaments, ducts and vessels.
+
+    Args:
+        field: (H, W).
+        smoothing: Blur of the field before its contours are taken, pixels; without it they would be frayed.
+    """
+    return np.exp(-((cv2.GaussianBlur(field, (0, 0), smoothing) / STRAND_WIDTH) ** 2))
+
+
+def enlarge(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Interpolate a picture (h, w) to (H, W)."""
+    if image.shape == shape:
+        return image
+    return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def grain(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Noise (H, W) float32 of deviation about 0.6 that is correlated over two pixels."""
+    return enlarge(white(rng, ((shape[0] + 1) // 2, (shape[1] + 1) // 2)), shape)
 
 
 def white(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:

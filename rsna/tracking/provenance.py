@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rsna
+from rsna.io import read_json, read_text
+from rsna.kernel.bootstrap import BUILD_FILE
 
 UNKNOWN = "unknown"
+DIFF_FILE = "_dirty.diff"  # beside the `_build.json` of a pushed working tree
 CODE = ("rsna", "conf")  # new files are shown in the diff only from here: elsewhere they may be data or secrets
 MAX_DIFF_CHARS = 5_000_000
 GIT_TIMEOUT = 60  # seconds
@@ -39,7 +42,7 @@ class Provenance:
 
 
 def code_provenance(root: Path | None = None) -> Provenance:
-    """The provenance of the code that runs; `unknown` where git does not track it.
+    """The provenance of the code that runs; `unknown` where neither git nor a push to Kaggle knows it.
 
     Args:
         root: The folder that holds `rsna/`; the one that this package was imported from unless given.
@@ -47,12 +50,21 @@ def code_provenance(root: Path | None = None) -> Provenance:
     folder = root or Path(rsna.__file__).resolve().parents[1]
     # A package installed into an environment inside somebody's checkout is not part of that checkout.
     if not _git(folder, "ls-files", "rsna/__init__.py"):
-        return Provenance()
+        return _pushed(folder)
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     if not commit:
         return Provenance(dirty=True)
     dirty = bool(_git(folder, "status", "--porcelain"))
     return Provenance(commit, dirty, _diff(folder)[:MAX_DIFF_CHARS] if dirty else "")
+
+
+def _pushed(folder: Path) -> Provenance:
+    """What a push to Kaggle says of the code that it put into a folder."""
+    if not (folder / BUILD_FILE).is_file():
+        return Provenance()
+    build = read_json(folder / BUILD_FILE)
+    diff = read_text(folder / DIFF_FILE)[:MAX_DIFF_CHARS] if (folder / DIFF_FILE).is_file() else ""
+    return Provenance(str(build.get("commit", UNKNOWN)), bool(build.get("dirty")), diff)
 
 
 def _diff(folder: Path) -> str:

@@ -19,23 +19,36 @@ META = "meta.yaml"
 METRICS = "metrics"
 SETTLE_S = 2.0  # a file that nobody touched for so long is whole
 ROUNDS = 3
-BATCH_FILES, BATCH_BYTES = 64, 256 * 2**20
-TEMPORARY = re.compile(r"\.part-.*|\.trash|\.nfs.*|.*(\.tmp|\.part|\.partial|\.swp|~)")
+MAX_NAME_BYTES = 1024  # what Cloud Storage allows
+BATCH_FILES, BATCH_BYTES = 32, 256 * 2**20
+HIDDEN = re.compile(
+    r"\.part-.*|\.nfs.*|\.trash"
+)  # unfinished files of `rsna.io`, of NFS; experiments deleted in MLflow
 
 
 def list_files(folder: Path) -> list[str]:
     """The regular files below a folder as relative POSIX paths, a run's `meta.yaml` after all its other files.
 
-    Temporaries are left out, and so are links: they could lead anywhere.
+    Unfinished files are left out, and so are links: they could lead anywhere.
     """
     names = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not TEMPORARY.fullmatch(name)]
+        folders[:] = [name for name in folders if not HIDDEN.fullmatch(name)]
         for name in files:
             path = Path(parent, name)
-            if not TEMPORARY.fullmatch(name) and read_stamp(path):
+            if not HIDDEN.fullmatch(name) and read_stamp(path):
                 names.append(path.relative_to(folder).as_posix())
     return sorted(names, key=lambda name: (PurePosixPath(name).name == META, name))
+
+
+def find_stores(folder: Path) -> list[Path]:
+    """The file stores at or below a folder: the folders that hold `<digits>/meta.yaml`. None lies inside another."""
+    found = []
+    for parent, folders, _ in os.walk(folder):
+        if any(name.isdigit() and Path(parent, name, META).is_file() for name in folders):
+            found.append(Path(parent))
+            folders.clear()
+    return sorted(found)
 
 
 def read_stamp(path: Path) -> Stamp | None:
@@ -115,4 +128,4 @@ def local_path(folder: Path, name: str) -> Path | None:
     for part in parts:
         if part in ("", ".", "..") or not part.isprintable() or "\\" in part or len(os.fsencode(part)) > 255:
             return None
-    return folder.joinpath(*parts)
+    return folder.joinpath(*parts) if len(os.fsencode(name)) <= MAX_NAME_BYTES else None

@@ -12,6 +12,7 @@ from typing import Any, Self
 import yaml
 
 from rsna.config.tracking import TrackingSpec
+from rsna.errors import Unfinished
 from rsna.io import write_json
 from rsna.tracking.environment import describe_environment, freeze_packages
 from rsna.tracking.mlflow_run import RUN_FILE, MlflowRun, open_run
@@ -95,7 +96,7 @@ def _log_origin(run: MlflowRun, code: Provenance) -> None:
 
 
 def _status(kind: type[BaseException] | None) -> str:
-    """MLflow's word for how the run ended. An interrupt or an exit from inside is somebody's wish, not a failure."""
+    """MLflow's word for how the run ended. An interrupt or an end of its own accord is somebody's wish, no failure."""
     if kind is None:
         return "FINISHED"
-    return "KILLED" if issubclass(kind, KeyboardInterrupt | SystemExit) else "FAILED"
+    return "KILLED" if issubclass(kind, KeyboardInterrupt | SystemExit | Unfinished) else "FAILED"

@@ -15,8 +15,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from rsna.config.training import TrainConfig
+from rsna.errors import Unfinished
 from rsna.tracking import Tracker
 from rsna.training.callbacks import EpochCheckpoint, LearningRates, Recorder, Seeds
+from rsna.training.deadline import Deadline
 from rsna.training.folder import RunFolder
 from rsna.training.history import History
 from rsna.training.loaders import FoldData
@@ -27,7 +29,9 @@ from rsna.training.schedule import create_schedule
 logger = logging.getLogger(__name__)
 
 
-def fit(module: TrainingModule, folder: RunFolder, report: Report, tracker: Tracker) -> History:
+def fit(
+    module: TrainingModule, folder: RunFolder, report: Report, tracker: Tracker, deadline: Deadline | None = None
+) -> History:
     """Train a module from its beginning, or from the last epoch that is in the folder, to its end.
 
     Args:
@@ -35,8 +39,10 @@ def fit(module: TrainingModule, folder: RunFolder, report: Report, tracker: Trac
         folder: Receives weights, history and checkpoint after every epoch.
         report: Knows the config and the split.
         tracker: Is told the metrics of every epoch.
+        deadline: When to be done.
 
     Raises:
+        Unfinished: Where the deadline came first.
         InputError: For a warm-up that is too long, or balanced batches without a positive.
         RsnaError: Where the training diverges.
     """
@@ -47,6 +53,7 @@ def fit(module: TrainingModule, folder: RunFolder, report: Report, tracker: Trac
         Seeds(config.seed, split.fold),
         LearningRates(schedule, history),
         Recorder(config.trainer, folder, history, report, tracker),
+        *([deadline] if deadline else []),
         EpochCheckpoint(folder),
     ]
     resume = folder.checkpoint if folder.checkpoint.is_file() else None
@@ -54,6 +61,8 @@ def fit(module: TrainingModule, folder: RunFolder, report: Report, tracker: Trac
         logger.info("going on after the last finished epoch of %s", folder.path)
     with quiet():
         _run(create_trainer(config, folder.path, callbacks, max_epochs=config.trainer.epochs), module, data, resume)
+    if deadline and deadline.reached:
+        raise Unfinished(f"no time is left for an epoch after epoch {len(history.rows) - 1}")
     return history
 
 

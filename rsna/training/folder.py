@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rsna.config import differences, dump
 from rsna.config.training import TrainConfig
-from rsna.errors import InputError
+from rsna.errors import InputError, Unfinished
 from rsna.io import ensure_dir, read_json, read_yaml, write_json, write_yaml
 
 ELSEWHERE = ("env.", "tracking.")  # where things are and who is told: another machine may go on with the run
@@ -60,6 +62,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def incomplete(self) -> Path:
+        """Why the run stopped before its end; it can be gone on with."""
+        return self.path / "incomplete.json"
+
+    @property
     def tables(self) -> Path:
         """The predictions of every epoch, where asked for."""
         return self.path / "epochs"
@@ -77,6 +84,16 @@ class RunFolder:
         """
         ensure_dir(self.path)
         write_yaml(self.config, dump(replace(config, fold=fold)))
+
+    @contextmanager
+    def marked(self) -> Iterator[None]:
+        """Mark the run as incomplete where the block ends as `Unfinished`; until then it is not."""
+        self.incomplete.unlink(missing_ok=True)
+        try:
+            yield
+        except Unfinished as stop:
+            write_json(self.incomplete, {"reason": str(stop)})
+            raise Unfinished(f"{self.path} is incomplete: {stop}; the same command goes on") from stop
 
     def read_metrics(self) -> dict[str, float]:
         """The metrics of a finished run; NaN where one is undefined."""

@@ -87,7 +87,7 @@ def uses_gpu(config: TrainConfig) -> bool:
 
 
 def count_workers(wanted: int, gpu: bool) -> int:
-    """Loading processes per loader: as wanted, or for -1 one per core beside a GPU and a single one beside the CPU."""
+    """Loading processes per loader: as wanted, or for -1 one per core for a GPU, none where the cores train."""
     if wanted >= 0:
         return wanted
-    return min(os.cpu_count() or 1, MAX_WORKERS) if gpu else 1
+    return min(os.cpu_count() or 1, MAX_WORKERS) if gpu else 0

@@ -6,56 +6,64 @@ import logging
 from dataclasses import replace
 
 import pandas as pd
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from rsna.config import dump
 from rsna.config.training import TrainConfig
 from rsna.models import create_loss, create_model, load_weights
 from rsna.tables import write_parquet
 from rsna.tracking import Tracker
+from rsna.training.deadline import Deadline
 from rsna.training.fit import fit
 from rsna.training.folder import RunFolder, run_folder
 from rsna.training.history import History
 from rsna.training.module import TrainingModule
 from rsna.training.optimizer import create_optimizer
 from rsna.training.report import Report
-from rsna.training.seeds import seed_everything
+from rsna.training.seeds import cpu_threads, seed_everything
 from rsna.training.split import Split, list_folds, load_split
 
 logger = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig) -> dict[str, float]:
+def train(config: TrainConfig, until: float | None = None) -> dict[str, float]:
     """Train one fold, or all of them one after the other. A killed run goes on; a finished one is left alone.
+
+    Args:
+        config: What to train.
+        until: When to stop at the latest, as of `time.time()`, in a state to go on from.
 
     Returns:
         The metrics of the out-of-fold predictions by name; for all folds, their means.
 
     Raises:
+        Unfinished: Where the time was over first; the run folder is marked as incomplete.
         InputError: For a wrong config, split or data set, and a run folder of another config.
         RsnaError: Where pretrained weights cannot be fetched, or the training diverges.
     """
-    if config.fold != "all":
-        return train_fold(config, config.fold)
-    results = pd.DataFrame([train_fold(config, fold) for fold in list_folds(config)])
+    deadline = Deadline(until) if until is not None else None
+    folds = list_folds(config) if config.fold == "all" else [config.fold]
+    with cpu_threads(config.trainer.threads):
+        results = pd.DataFrame([train_fold(config, fold, deadline) for fold in folds])
     return {str(name): float(value) for name, value in results.mean().items()}
 
 
-def train_fold(config: TrainConfig, fold: int) -> dict[str, float]:
+def train_fold(config: TrainConfig, fold: int, deadline: Deadline | None = None) -> dict[str, float]:
     """Train one fold to its end and return the metrics of its out-of-fold predictions."""
     folder = run_folder(config, fold)
     if folder.finished:
         logger.info("%s is finished; delete the folder to train it again", folder.path)
         return folder.read_metrics()
+    if deadline:
+        deadline.check(f"fold {fold}")
     report = Report(config, load_split(config, fold))
     module = build_module(config, report.split)
     folder.claim(config, fold)
-    with Tracker(config.tracking, f"{config.name}/fold_{fold}", folder.path) as tracker:
+    tracking = config.tracking if rank_zero_only.rank == 0 else replace(config.tracking, backend="none")
+    with folder.marked(), Tracker(tracking, f"{config.name}/fold_{fold}", folder.path) as tracker:
         tracker.log_config(dump(replace(config, fold=fold)))
-        history = fit(module, folder, report, tracker)
-        metrics = finish(folder, history, report)
-        for path, place in ((folder.weights, "weights"), (folder.oof, "predictions"), (folder.path / "plots", "plots")):
-            tracker.log_artifact(path, place)
-    return metrics
+        history = fit(module, folder, report, tracker, deadline)
+        return finish(folder, history, report, tracker)
 
 
 def build_module(config: TrainConfig, split: Split) -> TrainingModule:
@@ -66,8 +74,8 @@ def build_module(config: TrainConfig, split: Split) -> TrainingModule:
     return TrainingModule(model, create_loss(config.loss), optimizer, config.trainer.ema)
 
 
-def finish(folder: RunFolder, history: History, report: Report) -> dict[str, float]:
-    """Make the out-of-fold predictions from the weights as they were written, then metrics and figures."""
+def finish(folder: RunFolder, history: History, report: Report, tracker: Tracker) -> dict[str, float]:
+    """Make the out-of-fold predictions from the weights as they were written, then figures and metrics."""
     config, best = report.config, history.best
     model = create_model(config.model, config.data.input, len(report.split.targets), pretrained=False)
     load_weights(model, folder.weights)
@@ -75,6 +83,9 @@ def finish(folder: RunFolder, history: History, report: Report) -> dict[str, flo
     write_parquet(folder.oof, predictions)
     report.write_plots(folder, history.rows, predictions)
     metrics = report.metrics(predictions)
+    for path, place in ((folder.weights, "weights"), (folder.oof, "predictions"), (folder.path / "plots", "plots")):
+        tracker.log_artifact(path, place)
+    tracker.log_metrics({f"oof/{name}": value for name, value in metrics.items()}, best)
     folder.write_metrics(metrics, best, history.monitor)
     logger.info("%s: %s %.4f out of fold, epoch %d", folder.path, history.monitor, metrics[history.monitor], best)
     return metrics

@@ -1,8 +1,10 @@
-"""Seeds that depend on nothing but their arguments: a resumed run draws what the uninterrupted one would have drawn."""
+"""Seeds that depend on nothing but their arguments, and the number of threads: what a result depends on."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,3 +21,17 @@ def seed_everything(*parts: int) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads inside the block, or with its own choice for 0.
+
+    Sums are taken in another order with another number of threads, so results differ in the last bits.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -33,6 +33,7 @@ def collect(
     out: Path,
     data: Path | None = None,
     prepared: Path | None = None,
+    folds: Path | None = None,
     tta: Sequence[str] = ("none",),
     accept_skew: bool = False,
     overwrite: bool = False,
@@ -44,6 +45,7 @@ def collect(
         out: The bundle's folder. A bundle of the same content is left as it is.
         data: The competition's folder; the configuration's unless given.
         prepared: The prepared data set; the configuration's unless given.
+        folds: The table of folds; the configuration's unless given.
         tta: Test-time augmentations of the submission.
         accept_skew: Go on although pictures made now may differ from those of the training; the bundle says so.
         overwrite: Replace another bundle.
@@ -56,7 +58,7 @@ def collect(
     check_tta(tta)
     runs = read_runs(paths)
     config = common_config(runs)
-    pictures, competition = _open_pictures(config, prepared), create_competition(config.competition.name)
+    pictures, competition = _open_pictures(config, prepared, folds), create_competition(config.competition.name)
     oof, how = join_oofs(runs, pictures.table), config.competition.aggregation
     for run in runs:
         _check_weights(run, pictures)
@@ -76,10 +78,10 @@ def collect(
     return write_bundle(out, spec, config, oof, [run.folder.weights for run in runs], overwrite)
 
 
-def _open_pictures(config: TrainConfig, prepared: Path | None) -> PreparedSet:
-    if prepared is not None:
-        config = replace(config, env=replace(config.env, prepared=str(prepared)))
-    return open_prepared(config)
+def _open_pictures(config: TrainConfig, prepared: Path | None, folds: Path | None) -> PreparedSet:
+    env = config.env
+    env = replace(env, prepared=str(prepared or env.prepared), folds=str(folds or env.folds))
+    return open_prepared(replace(config, env=env))
 
 
 def join_oofs(runs: Sequence[FinishedRun], table: pd.DataFrame) -> pd.DataFrame:

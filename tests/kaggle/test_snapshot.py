@@ -13,6 +13,7 @@ from rsna.kaggle import secrets
 from rsna.kaggle.secrets import refusals
 from rsna.kaggle.snapshot import DIFF_FILE, take_snapshot, uncommitted
 from rsna.kernel import bootstrap
+from rsna.tracking import code_provenance
 
 
 def _git(root: Path, *arguments: str) -> None:
@@ -62,6 +63,16 @@ def test_the_working_tree_is_marked_and_carries_its_difference(project: Path) ->
     assert snapshot.files["rsna/new.py"] == b"y = 1\n"
     assert b"+x = 2" in snapshot.files[DIFF_FILE]
     assert snapshot.content_hash != take_snapshot(project).content_hash
+
+
+def test_pushed_code_knows_what_it_is(project: Path, tmp_path: Path) -> None:
+    (project / "rsna" / "__init__.py").write_text("x = 2\n")
+    snapshot = take_snapshot(project, dirty=True)
+    snapshot.write(tmp_path / "out")
+    found = code_provenance(tmp_path / "out")
+    assert (found.commit, found.dirty) == (snapshot.commit, True)
+    assert "+x = 2" in found.diff
+    assert code_provenance(tmp_path).commit == "unknown"
 
 
 def test_equal_content_has_an_equal_hash_whatever_the_commit(project: Path) -> None:

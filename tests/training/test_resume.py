@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,3 +67,42 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     torch.testing.assert_close(states[1]["state_dict"], states[0]["state_dict"], rtol=0, atol=0)
     moments = [state["optimizer_states"][0]["state"] for state in states]
     torch.testing.assert_close(moments[1], moments[0], rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_the_number_of_loading_processes_changes_nothing(
+    make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    overrides = ("augmentation=medium", "sampler.oversample=2", "trainer.threads=1")
+    for workers in (0, 2):
+        train(make_config(*overrides, f"env.workers={workers}", f"env.runs={tmp_path / str(workers)}"))
+    left, right = (tmp_path / str(workers) / "trial/fold_0" for workers in (0, 2))
+    assert (left / "weights.safetensors").read_bytes() == (right / "weights.safetensors").read_bytes()
+    assert (left / "history.csv").read_bytes() == (right / "history.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(
+    make_config: Callable[..., TrainConfig], tiny_overrides: list[str], tmp_path: Path
+) -> None:
+    asked = [*tiny_overrides, *EVERYTHING, "trainer.epochs=30", "trainer.threads=1"]
+    command = [sys.executable, "-m", "rsna.cli.app", "train", *asked]
+    moments = random.Random(0)
+    kills = 0
+    while kills < 3:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        assert process.stderr is not None
+        epochs, wanted = 0, moments.randint(1, 8)
+        for line in process.stderr:  # dies in the midst of whatever follows the epoch's last word
+            epochs += "INFO epoch" in line
+            if epochs == wanted:
+                break
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        assert not (tmp_path / "runs/trial/fold_0/metrics.json").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    train(make_config(*asked[len(tiny_overrides) :], f"env.runs={tmp_path / 'whole'}"))
+    for name in ("weights.safetensors", "history.csv", "metrics.json"):
+        paths = (tmp_path / runs / "trial/fold_0" / name for runs in ("runs", "whole"))
+        assert len({path.read_bytes() for path in paths}) == 1, name

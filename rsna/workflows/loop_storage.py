@@ -1,0 +1,44 @@
+"""A bucket for rehearsals: gcp-storage-emulator on this machine, with its files in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from rsna.io import ensure_dir
+
+BUCKET = "rehearsal"  # where the settings name none
+HOST = "127.0.0.1"
+
+
+def has_emulator() -> bool:
+    """Whether the emulator is installed, and the client for it."""
+    try:
+        return all(importlib.util.find_spec(name) for name in ("gcp_storage_emulator", "google.cloud.storage"))
+    except ModuleNotFoundError:  # of the client's parents
+        return False
+
+
+@contextlib.contextmanager
+def storage_emulator(folder: Path, bucket: str) -> Iterator[str]:
+    """Run the emulator in a thread; yields its address. What it holds stays in the folder, which is absolute."""
+    from gcp_storage_emulator.server import create_server  # type: ignore[import-untyped]
+
+    logging.getLogger("gcp_storage_emulator").setLevel(logging.WARNING)
+    port = _free_port()
+    server = create_server(HOST, port, in_memory=False, default_bucket=bucket, data_dir=str(ensure_dir(folder)))
+    server.start()
+    try:
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
