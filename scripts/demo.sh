@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# The whole loop on this machine, against the local Kaggle and an emulated bucket: a synthetic competition, code pushed,
-# wheels, prepared pictures, two folds trained, runs pulled, a bundle, a submission without internet, a score, LOG.md.
-# Run again, it takes up what was interrupted and leaves out what is done. Everything lies in ./demo.
-#   scripts/demo.sh [--dirty]    --dirty pushes the working tree instead of the last commit
-#   scripts/demo.sh --local      modelling only, without any Kaggle; its runs are what `mlflow ui` shows here
+# The whole job on this machine: a synthetic competition, prepared, trained on two folds, bundled, predicted and scored.
+# Run again, it resumes and reuses what is there. Everything lies in ./demo but the runs that `mlflow ui` shows.
+#   scripts/demo.sh                   modelling, without any Kaggle
+#   scripts/demo.sh --loop [--dirty]  every Kaggle step instead, on the local Kaggle and an emulated bucket: code
+#                                     pushed, wheels, prepared, trained, pulled, submitted offline, scored, logged
+#                                     (--dirty pushes the working tree instead of the last commit)
 set -euo pipefail
-export RSNA_EXTRAS=kaggle,gcs
+loop=${1:-}
+[ "$loop" = --loop ] && export RSNA_EXTRAS=kaggle,gcs
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
@@ -13,10 +15,10 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step rsna synth breast --out demo/competition --patients 280 --hidden-patients 120 --scale 0.1 \
     --positive-rate 0.35 --difficulty easy --seed 1
 
-if [ "${1:-}" != --local ]; then
+if [ "$loop" = --loop ]; then
     (cd demo && rsna init --user demo --competition rsna-breast --bucket rsna-demo </dev/null)
     step rsna rehearse all --data demo/competition --folder demo --settings demo/.rsna/settings.yaml --unsafe \
-        --prepare data=breast_256 --folds 2 --train experiment=breast/demo --train fold=all "$@"
+        --prepare data=breast_256 --folds 2 --train experiment=breast/demo --train fold=all "${@:2}"
     exit
 fi
 

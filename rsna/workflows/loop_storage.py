@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from rsna.io import ensure_dir
+from rsna.io import ensure_dir, read_text, write_text
 
 BUCKET = "rehearsal"  # where the settings name none
 HOST = "127.0.0.1"
@@ -29,8 +29,8 @@ def storage_emulator(folder: Path, bucket: str) -> Iterator[str]:
     from gcp_storage_emulator.server import create_server  # type: ignore[import-untyped]
 
     logging.getLogger("gcp_storage_emulator").setLevel(logging.WARNING)
-    port = _free_port()
-    server = create_server(HOST, port, in_memory=False, default_bucket=bucket, data_dir=str(ensure_dir(folder)))
+    port = _choose_port(ensure_dir(folder) / "port")
+    server = create_server(HOST, port, in_memory=False, default_bucket=bucket, data_dir=str(folder))
     server.start()
     try:
         yield f"http://{HOST}:{port}"
@@ -38,7 +38,20 @@ def storage_emulator(folder: Path, bucket: str) -> Iterator[str]:
         server.stop()
 
 
-def _free_port() -> int:
+def _choose_port(memory: Path) -> int:
+    """The same port as the last time: a training that outlived an interrupted rehearsal still sends its runs there."""
+    port = _free_port(int(read_text(memory))) if memory.exists() else 0
+    port = port or _free_port(0)
+    write_text(memory, str(port))
+    return port
+
+
+def _free_port(wanted: int) -> int:
+    """A port that nobody listens on: the wanted one, or any for 0. 0 where the wanted one is taken."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError:
+            return 0
         return int(probe.getsockname()[1])

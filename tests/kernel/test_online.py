@@ -117,6 +117,6 @@ def test_requirements(requirement: str, packages: dict[str, str], met: bool) -> 
 def test_names() -> None:
     assert requirement_name("Pylibjpeg_OpenJPEG>=2.3; python_version > '3'") == "pylibjpeg-openjpeg"
     assert version_of("numpy", {"opencv-python": "4"}) is None
-    for wrong in (">=1", "", "a>=b>=c"):
+    for wrong in (">=1", "", "a b"):
         with pytest.raises(RuntimeError, match="is not a requirement"):
             unmet(wrong, {}) if wrong.startswith("a") else requirement_name(wrong)

@@ -124,6 +124,7 @@ def test_sources_can_all_be_lost(lab: Lab) -> None:
     lab.faults.switch_on("sources-dropped", times=1)
     answer = lab.push("lost-all", "pass", datasetDataSources=["alice/there-it-is"])
     assert answer["invalidDatasetSources"] == ["alice/there-it-is"]
+    lab.wait_kernel("lost-all")  # or its session would take the next test's fault
 
 
 def test_sessions_can_fail_and_lose_their_output(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from rsna.config.tracking import TrackingSpec
 from rsna.plots import write_run_plots
@@ -57,6 +58,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(SqlAlchemyStore, "_engine_map", {})  # knows mlflow.db of another test's folder by the same name
         run_dir = root / "runs" / "baseline" / "fold_0"
         run_id = track(run_dir)
         with socket.socket() as probe:

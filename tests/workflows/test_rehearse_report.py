@@ -131,6 +131,7 @@ def test_nothing_is_proven_without_a_sandbox(store: Store, data: Path, wheels: P
     add_session(store, 1, SessionResult("complete", seconds=30))
     found = said(store, data, wheels)
     assert found["offline"].startswith("NOT PROVEN")
+    assert "NOT PROVEN" in found["wheels"]
     assert found["peak memory"] == "not measured without a sandbox"
 
 

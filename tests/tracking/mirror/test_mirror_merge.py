@@ -118,6 +118,25 @@ def test_a_run_that_went_on_is_brought_up_to_date(kernel: Kernel, pull: Any, cli
     assert run.data.tags["mlflow.note.content"] == "looks odd"
 
 
+def test_a_change_that_keeps_the_size_is_seen(kernel: Kernel, pull: Any, client: Any) -> None:
+    run_id = kernel.run("fold_0")
+    pull()
+    kernel.client.set_tag(run_id, "kernel", "rsna-TRAIN")
+    assert pull() == {run_id: "updated"}
+    assert client.get_run(run_id).data.tags["kernel"] == "rsna-TRAIN"
+
+
+def test_a_line_that_somebody_else_s_copy_tore(
+    kernel: Kernel, bucket: Any, target: BucketFolder, root: Path, client: Any
+) -> None:
+    run_id = kernel.run("fold_0")
+    push_runs(kernel.store, target)
+    metric = f"{target.prefix}/{kernel.folder(run_id).parent.name}/{run_id}/metrics/torn"
+    bucket.blob(metric).upload_from_string("1700000000000 0.5 0\n17000000")
+    assert pull_runs(target).runs == {run_id: "added"}
+    assert client.get_run(run_id).data.metrics["torn"] == 0.5
+
+
 def mark_deleted(client: Any, run_id: str) -> None:
     client.delete_run(run_id)
 

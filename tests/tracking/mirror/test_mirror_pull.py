@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,17 @@ def test_a_kernel_s_output(kernel: Kernel, moved: Callable[[], Path], root: Path
     before = tree(root)
     assert pull_runs(None, [output]).taken == []
     assert tree(root) == before
+
+
+def test_a_copy_that_was_damaged_here_is_made_again(kernel: Kernel, moved: Callable[[], Path], root: Path) -> None:
+    kernel.run("fold_0")
+    output = moved()
+    pull_runs(None, [output])
+    theirs, ours = (next(folder.rglob("loss.png")) for folder in (output, root / PULLED))
+    ours.write_bytes(bytes(ours.stat().st_size))
+    os.utime(ours, ns=(theirs.stat().st_mtime_ns, theirs.stat().st_mtime_ns))
+    assert len(pull_runs(None, [output]).taken) == 1
+    assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_a_half_written_file_of_an_output_is_not_taken(

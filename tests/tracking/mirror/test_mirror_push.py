@@ -47,6 +47,14 @@ def test_only_what_changed_goes_again(kernel: Kernel, bucket: Any, target: Bucke
     assert stored(bucket) == on_disk(kernel.store)
 
 
+def test_a_change_that_keeps_the_size_goes_too(kernel: Kernel, bucket: Any, target: BucketFolder) -> None:
+    run_id = kernel.run("fold_0")
+    push_runs(kernel.store, target)
+    kernel.client.set_tag(run_id, "kernel", "rsna-TRAIN")
+    assert [Path(name).name for name in push_runs(kernel.store, target).sent] == ["kernel"]
+    assert stored(bucket) == on_disk(kernel.store)
+
+
 def test_a_file_touched_just_now_waits(
     kernel: Kernel, bucket: Any, target: BucketFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
