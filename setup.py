@@ -27,7 +27,7 @@ REQUIRES = [
     "hydra-core>=1.3.2,<1.4",
     "omegaconf>=2.3,<2.4",
     "lightning>=2.6,<3",
-    "mlflow>=3.1,<4",
+    "mlflow>=3.7,<4",
     "albumentations==2.0.8",
     "scikit-learn>=1.5",
     "scipy>=1.11",
