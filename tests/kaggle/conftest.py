@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,28 +11,10 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "local_kaggle"))
 
 from checkout import COMPETITION, Checkout, copy_project
-from kaggle_lab import SETTINGS, Lab
+from kaggle_lab import Lab, lab, server  # noqa: F401
 
 from rsna.kaggle.settings import SETTINGS_FILE, Settings, write_settings
-from rsna.local_kaggle.plain_runner import PlainRunner
-from rsna.local_kaggle.server import serving
 from rsna.synthetic import BreastOptions, make_breast
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One server for the tests of a module."""
-    state = tmp_path_factory.mktemp("kaggle") / "state"
-    with serving(state, PlainRunner(), "alice", SETTINGS) as connection:
-        yield Lab(state, connection)
-
-
-@pytest.fixture
-def lab(server: Lab) -> Iterator[Lab]:
-    """The module's server, without the faults of earlier tests."""
-    server.faults.switch_off()
-    yield server
-    server.faults.switch_off()
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def checkout(project: Path, lab: Lab, tmp_path: Path) -> Checkout:
+def checkout(project: Path, lab: Lab, tmp_path: Path) -> Checkout:  # noqa: F811
     """A checkout of its own, with settings."""
     root = tmp_path / "project"
     shutil.copytree(project, root, symlinks=True)

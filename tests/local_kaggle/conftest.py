@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kaggle_lab import SETTINGS, Lab
-
-from rsna.local_kaggle.plain_runner import PlainRunner
-from rsna.local_kaggle.server import serving
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One server for the tests of a module."""
-    state = tmp_path_factory.mktemp("kaggle") / "state"
-    with serving(state, PlainRunner(), "alice", SETTINGS) as connection:
-        yield Lab(state, connection)
-
-
-@pytest.fixture
-def lab(server: Lab) -> Iterator[Lab]:
-    """The module's server, without the faults of earlier tests."""
-    server.faults.switch_off()
-    yield server
-    server.faults.switch_off()
+from kaggle_lab import Lab, lab, server  # noqa: F401
 
 
 @pytest.fixture

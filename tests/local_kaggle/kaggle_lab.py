@@ -7,16 +7,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from rsna.local_kaggle.client_env import client_environment
 from rsna.local_kaggle.connection import Connection
 from rsna.local_kaggle.faults import Faults
+from rsna.local_kaggle.plain_runner import PlainRunner
+from rsna.local_kaggle.server import serving
 from rsna.local_kaggle.settings import Settings
 from rsna.local_kaggle.store import Store
 
@@ -124,3 +127,19 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One server for the tests of a module."""
+    state = tmp_path_factory.mktemp("kaggle") / "state"
+    with serving(state, PlainRunner(), "alice", SETTINGS) as connection:
+        yield Lab(state, connection)
+
+
+@pytest.fixture
+def lab(server: Lab) -> Iterator[Lab]:
+    """The module's server, without the faults of earlier tests."""
+    server.faults.switch_off()
+    yield server
+    server.faults.switch_off()
