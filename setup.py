@@ -23,6 +23,7 @@ REQUIRES = [
     "pylibjpeg-openjpeg>=2.3",
     "pylibjpeg-rle>=2.0",
     "python-gdcm>=3.0.24",
+    "numba>=0.60",
     # training and tracking
     "hydra-core>=1.3.2,<1.4",
     "omegaconf>=2.3,<2.4",
@@ -54,6 +55,9 @@ EXTRAS = {
     "gcs": ["google-cloud-storage>=2.18"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18", "openvino>=2024.4"],
     "stack": ["lightgbm>=4.5", "xgboost>=2.1", "catboost>=1.2.7", "optuna>=4.0"],
+    "external": ["openpyxl>=3.1"],
+    "detect": ["pycocotools>=2.0.8", "onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18"],
+    "search": ["optuna>=4.0", "hydra-joblib-launcher>=1.2", "hydra-submitit-launcher>=1.2"],
     "ssl": ["lightly>=1.5"],
     "wandb": ["wandb>=0.17"],
     "gpl": ["pylibjpeg-libjpeg>=2.2"],  # GPL-3: never installed unless asked for

@@ -24,11 +24,13 @@ class Row:
     ratio: float | None = None
 
 
-def options(description: str) -> argparse.Namespace:
-    """The options of every benchmark: `--quick` (under 45 s) and `--json FILE`."""
+def options(description: str, **more: str) -> argparse.Namespace:
+    """The options of every benchmark: `--quick` (under 45 s) and `--json FILE`; `more` has own ones with their help."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repeats and sizes, under 45 s")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
+    for name, text in more.items():
+        parser.add_argument(f"--{name}", default="", help=text)
     return parser.parse_args()
 
 

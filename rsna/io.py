@@ -1,4 +1,7 @@
-"""Files: atomic writes, bounded reads of JSON and YAML, hashes, and names made of ids."""
+"""Files: atomic writes, bounded reads, hashes, and names made of ids.
+
+A file of a data set is hostile until it is read: only regular files, never more bytes than the limit of their kind.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import yaml
 
 from rsna.errors import InputError
+from rsna.plain import parse_json, parse_yaml
 
-MAX_TEXT_BYTES = 64 * 1024 * 1024  # a JSON or YAML file of a data set is hostile until read: no bigger than this
+MAX_TEXT_BYTES = 64 * 2**20
+MAX_JSON_BYTES = 16 * 2**20  # in memory it may become twenty times that
+MAX_YAML_BYTES = 2**20  # which already takes seconds
 
 
 def ensure_dir(path: str | Path) -> Path:
@@ -78,36 +85,71 @@ def write_yaml(path: str | Path, value: Any) -> None:
     write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
 
 
-def read_text(path: str | Path) -> str:
-    """Read a UTF-8 file of at most 64 MB, or raise `InputError`."""
-    source = Path(path)
+def open_file(path: str | Path, limit: int, what: str = "") -> BinaryIO:
+    """Open a regular file of at most `limit` bytes for reading; a pipe or a device is refused and never waited for.
+
+    Raises:
+        InputError: Naming the file, after `what` it should be (`the table `), and why it cannot be read.
+    """
+    handle = -1
     try:
-        if source.stat().st_size > MAX_TEXT_BYTES:
-            raise InputError(f"{source} is larger than {MAX_TEXT_BYTES // 2**20} MB; it cannot be what it should be")
-        return source.read_text(encoding="utf-8")
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe without a writer would block
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+            raise InputError(f"cannot read {what}{path}: it is {kind}, not a file")
+        if status.st_size > limit:
+            raise InputError(f"{path} is larger than {_size(limit)}; it cannot be what it should be")
+        file = os.fdopen(handle, "rb")
     except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror}") from error
+        _close(handle)
+        raise InputError(f"cannot read {what}{path}: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL or half a surrogate pair in the name
+        raise InputError(f"cannot read {what}{str(path)!r}: {error}") from error
+    except InputError:
+        _close(handle)
+        raise
+    return file
+
+
+def _close(handle: int) -> None:
+    if handle >= 0:
+        os.close(handle)
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20} MB" if count >= 2**20 else f"{count} bytes"
+
+
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes, or raise `InputError`."""
+    with open_file(path, limit) as file:
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(content) > limit:  # it grew, or its size is not known before, as in /proc
+        raise InputError(f"{path} is larger than {_size(limit)}; it cannot be what it should be")
+    return content
+
+
+def read_text(path: str | Path, limit: int = MAX_TEXT_BYTES) -> str:
+    """Read a UTF-8 file of at most `limit` bytes with any newlines, or raise `InputError`."""
+    try:
+        text = read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text") from error
+        raise InputError(f"{path} is not UTF-8 text") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON, or raise `InputError` naming the file and the line."""
-    try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+    """Read JSON as `parse_json` does, or raise `InputError` naming the file and the line."""
+    return parse_json(read_text(path, MAX_JSON_BYTES), str(path))
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read YAML without object tags, or raise `InputError` naming the file and the line."""
-    text = read_text(path)
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise InputError(f"{path} uses YAML aliases, which can grow without bound; write the values out")
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # `!!int ''`, 2001-99-99
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    """Read YAML as `parse_yaml` does, or raise `InputError` naming the file and the line."""
+    return parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
 
 
 def sha256_file(path: str | Path) -> str:

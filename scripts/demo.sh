@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# The whole job on this machine: a synthetic competition, prepared, trained on two folds, bundled, predicted and scored.
-# Run again, it resumes and reuses what is there. Everything lies in ./demo but the runs that `mlflow ui` shows.
-#   scripts/demo.sh                   modelling, without any Kaggle
-#   scripts/demo.sh --loop [--dirty]  every Kaggle step instead, on the local Kaggle and an emulated bucket: code
-#                                     pushed, wheels, prepared, trained, pulled, submitted offline, scored, logged
-#                                     (--dirty pushes the working tree instead of the last commit)
+# The whole Kaggle loop on this machine, on a synthetic competition: code pushed, wheels, prepared, trained, runs on a
+# bucket and back, bundle, offline submission, score, LOG.md. On a Kaggle and a bucket of its own, all in ./demo.
+# Run again, it leaves out what is done and has not changed.
+#   scripts/demo.sh [--dirty]    pushes the last commit; --dirty: the files as they are now
+#   scripts/demo.sh --modelling  the same competition without any Kaggle: prepare, train, collect, predict, score
 set -euo pipefail
-loop=${1:-}
-[ "$loop" = --loop ] && export RSNA_EXTRAS=kaggle,gcs
+mode=${1:-}
+case $mode in
+    "" | --dirty) export RSNA_EXTRAS=kaggle,gcs ;;
+    --modelling) ;;
+    *) echo "usage: scripts/demo.sh [--dirty | --modelling]" >&2; exit 2 ;;
+esac
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
@@ -15,10 +18,10 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step rsna synth breast --out demo/competition --patients 280 --hidden-patients 120 --scale 0.1 \
     --positive-rate 0.35 --difficulty easy --seed 1
 
-if [ "$loop" = --loop ]; then
+if [ "$mode" != --modelling ]; then
     (cd demo && rsna init --user demo --competition rsna-breast --bucket rsna-demo </dev/null)
     step rsna rehearse all --data demo/competition --folder demo --settings demo/.rsna/settings.yaml --unsafe \
-        --prepare data=breast_256 --folds 2 --train experiment=breast/demo --train fold=all "${@:2}"
+        --prepare data=breast_256 --folds 2 --train experiment=breast/demo --train fold=all "$@"
     exit
 fi
 

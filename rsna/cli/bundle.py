@@ -23,7 +23,7 @@ def show(folder: Path = FOLDER) -> None:
 def echo_bundle(bundle: Bundle) -> None:
     """Print the metrics of a bundle's out-of-fold predictions, then what it holds."""
     spec, size = bundle.spec, bundle.config.data.input
-    metrics = bundle.competition.evaluate(bundle.oof(), spec.aggregation, spec.threshold.value)
+    metrics = bundle.competition.evaluate(bundle.oof(), spec.rule, spec.threshold.value)
     for name, value in metrics.items():
         typer.echo(f"{name:18}{value:.4f}")
     for member in spec.members:

@@ -102,13 +102,14 @@ def add(
     name: str = typer.Argument(help="What it is called here, for instance rsna-breast."),
     folder: Path = typer.Argument(help="Such as `rsna synth` makes, with hidden/.", exists=True, file_okay=False),
     competition: str = typer.Option("breast", help="Which competition checks and scores the submissions."),
+    kind: str = typer.Option("", help="`code` or `file`: what it takes, where that is not what the competition takes."),
     state: Path = STATE,
 ) -> None:
     """Register a folder as a competition, also while the server runs."""
     from rsna.local_kaggle.competitions import add_competition
     from rsna.local_kaggle.store import Store
 
-    add_competition(Store(state), name, folder, competition)
+    add_competition(Store(state), name, folder, competition, kind)
     typer.echo(f"competition {name}: {folder}")
 
 

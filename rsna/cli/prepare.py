@@ -41,7 +41,7 @@ def _prepare(overrides: list[str], shard: str, limit: int | None) -> None:
 
     report = run(compose(PrepareConfig, "prepare", overrides), Shard.parse(shard), limit)
     typer.echo(f"{report.folder}: {report.images} pictures, {report.kept} of them from an earlier run")
-    _list_failures(report.failed)
+    list_failures(report.failed)
 
 
 def _merge(folders: list[str], out: Path) -> None:
@@ -49,10 +49,10 @@ def _merge(folders: list[str], out: Path) -> None:
 
     table, failed = merge_shards([Path(folder) for folder in folders], out)
     typer.echo(f"{out}: {len(table)} pictures")
-    _list_failures(failed)
+    list_failures(failed)
 
 
-def _list_failures(failed: pd.DataFrame, shown: int = 5) -> None:
+def list_failures(failed: pd.DataFrame, shown: int = 5) -> None:
     """Say loudly which images are missing from the set, the first ones by name."""
     if failed.empty:
         return

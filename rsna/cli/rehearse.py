@@ -21,6 +21,7 @@ def rehearse(
     train: list[str] = typer.Option([], metavar="KEY=VALUE", help="An override of `rsna train`. May be repeated."),
     folds: int = typer.Option(4, help="How many folds are made."),
     bundle: Path | None = typer.Option(None, help="Submit this one instead of what the rehearsed training gives."),
+    hidden_patients: int = typer.Option(20, help="How many training patients are hidden where DIR has no hidden test."),
     folder: Path = typer.Option(Path(".rsna/rehearsal"), metavar="DIR", help="The rehearsal's own."),
     settings: Path = typer.Option(Path(".rsna/settings.yaml"), metavar="FILE", help="As `rsna init` writes them."),
     dirty: bool = typer.Option(False, "--dirty", help="Push the working tree instead of the last commit."),
@@ -41,7 +42,7 @@ def rehearse(
     if stage not in STAGES:
         raise InputError(f"there is no stage {stage!r}; there are {', '.join(STAGES)}")
     options = Options(tuple(prepare), tuple(train), folds, bundle, vcpu_factor)
-    plan = Plan(Path(), folder, read_settings(settings), data, dirty, unsafe, profile)
+    plan = Plan(Path(), folder, read_settings(settings), data, hidden_patients, dirty, unsafe, profile)
     with rehearsal(plan, typer.echo) as on:
         loop = Loop(on, options)
         if stage == "all":

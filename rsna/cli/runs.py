@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 BUCKET = typer.Option("", metavar="NAME", help="Instead of the bucket of the settings.")
 PREFIX = typer.Option("", metavar="FOLDER", help="Instead of the folder in the bucket of the settings.")
+RUNS = "mlruns"  # the folder in which MLflow's file store lies
 CREDENTIALS = typer.Option(None, metavar="JSON", help="A service-account key, instead of this machine's credentials.")
 
 
@@ -33,7 +34,11 @@ def push(
 
 
 def pull(
-    folders: list[Path] = typer.Option([], "--from", metavar="DIR", help="A kernel's output, instead of the bucket."),
+    kernels: list[str] = typer.Option(
+        [], "--kernel", metavar="KERNEL", help="The newest output of `train`, or owner/slug, instead of the bucket."
+    ),
+    version: int = typer.Option(0, min=0, help="Of the kernel; the newest that ended well unless given."),
+    folders: list[Path] = typer.Option([], "--from", metavar="DIR", help="A fetched output, instead of the bucket."),
     bucket: str = BUCKET,
     prefix: str = PREFIX,
     credentials: Path | None = CREDENTIALS,
@@ -44,8 +49,9 @@ def pull(
     from rsna.errors import RsnaError
     from rsna.tracking.pull import pull_runs
 
-    source = None if folders and not bucket else _target(bucket, prefix, credentials)
-    report = pull_runs(source, folders)
+    outputs = [*folders, *(_fetch(kernel, version) for kernel in kernels)]
+    source = None if outputs and not bucket else _target(bucket, prefix, credentials)
+    report = pull_runs(source, outputs)
     runs = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(report.runs.values()).items()))
     typer.echo(f"{len(report.taken)} files taken; runs: {runs or 'none'}")
     if report.failed:
@@ -68,6 +74,16 @@ def ui(port: int = typer.Option(5000, help="Port on this machine.")) -> None:
         raise RsnaError(f"mlflow ui ended with exit status {status}")
 
 
+def _fetch(kernel: str, version: int) -> Path:
+    """Fetch the runs that a kernel has left in its output; the folder they are in."""
+    from pathlib import PurePosixPath
+
+    from rsna.kaggle.run import fetch_newest
+    from rsna.kaggle.settings import read_settings
+
+    return fetch_newest(read_settings(), kernel, version, lambda path: RUNS in PurePosixPath(path).parts)
+
+
 def _target(bucket: str, prefix: str, credentials: Path | None) -> BucketFolder:
     from rsna.errors import InputError
     from rsna.kaggle.settings import SETTINGS_FILE, read_settings
@@ -78,7 +94,7 @@ def _target(bucket: str, prefix: str, credentials: Path | None) -> BucketFolder:
         bucket, prefix = settings.bucket, prefix or settings.prefix
         if not bucket:
             raise InputError(
-                f"{SETTINGS_FILE} names no bucket; set it, or give --bucket, or pull --from a kernel's output"
+                f"{SETTINGS_FILE} names no bucket; set it, or give --bucket, or pull a kernel's output: --kernel train"
             )
     return runs_folder(bucket, prefix, credentials)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
-from rsna.competitions.aggregation import per_unit
+from rsna.competitions.aggregation import Rule, per_unit
 from rsna.competitions.image_table import check_units, smoothed_rates
 from rsna.competitions.metrics import Threshold
 from rsna.competitions.submission import SubmissionFormat, check_ids, read_submission
@@ -142,7 +142,7 @@ class Competition(ABC):
 
     # Predictions
 
-    def aggregate(self, predictions: pd.DataFrame, how: str) -> pd.DataFrame:
+    def aggregate(self, predictions: pd.DataFrame, how: Rule) -> pd.DataFrame:
         """One row per scored unit of a prediction table: `prediction_id`, `pred_*`, and `target_*` where present.
 
         See `rsna.competitions.aggregation.per_unit`.
@@ -150,7 +150,7 @@ class Competition(ABC):
         return per_unit(predictions, how)
 
     @abstractmethod
-    def evaluate(self, predictions: pd.DataFrame, how: str, threshold: float | None = None) -> dict[str, float]:
+    def evaluate(self, predictions: pd.DataFrame, how: Rule, threshold: float | None = None) -> dict[str, float]:
         """The metrics of a prediction table with targets, per image (`image/...`) and per scored unit (`unit/...`).
 
         Args:
@@ -162,8 +162,13 @@ class Competition(ABC):
             Values by name, `monitor` among them; NaN where the classes present leave one undefined.
         """
 
+    def unit_metrics(self, units: pd.DataFrame) -> dict[str, float]:
+        """The metrics `unit/...` of `evaluate`, of a table of one row per unit as `aggregate` makes it."""
+        metrics = self.evaluate(units.assign(image_id=units["prediction_id"]), "mean")
+        return {name: value for name, value in metrics.items() if name.startswith("unit/")}
+
     @abstractmethod
-    def fit_threshold(self, predictions: pd.DataFrame, how: str) -> Threshold:
+    def fit_threshold(self, predictions: pd.DataFrame, how: Rule) -> Threshold:
         """The threshold of the best score on a prediction table with targets, per scored unit.
 
         Raises:
@@ -189,7 +194,7 @@ class Competition(ABC):
 
     # Submission
 
-    def submission(self, predictions: pd.DataFrame, how: str, threshold: float | None) -> pd.DataFrame:
+    def submission(self, predictions: pd.DataFrame, how: Rule, threshold: float | None) -> pd.DataFrame:
         """The submission of a prediction table, ready for `rsna.tables.write_csv`.
 
         Args:

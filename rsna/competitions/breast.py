@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rsna.competitions.aggregation import per_image
+from rsna.competitions.aggregation import Rule, per_image
 from rsna.competitions.base import Competition, Target
 from rsna.competitions.image_table import check_images
 from rsna.competitions.metrics import Threshold, best_threshold, binary_metrics, probabilistic_f1
@@ -102,7 +102,7 @@ class Breast(Competition):
         report["machines_unseen_elsewhere"] = [" ".join(homes.index[homes["first"] == fold]) for fold in report.index]
         return report
 
-    def evaluate(self, predictions: pd.DataFrame, how: str, threshold: float | None = None) -> dict[str, float]:
+    def evaluate(self, predictions: pd.DataFrame, how: Rule, threshold: float | None = None) -> dict[str, float]:
         """See `Competition.evaluate`; the names are those of `rsna.competitions.metrics.binary_metrics`."""
         levels = {"image": per_image(predictions), "unit": self.aggregate(predictions, how)}
         return {
@@ -111,7 +111,12 @@ class Breast(Competition):
             for name, value in binary_metrics(rows["target_cancer"], rows["pred_cancer"], threshold).items()
         }
 
-    def fit_threshold(self, predictions: pd.DataFrame, how: str) -> Threshold:
+    def unit_metrics(self, units: pd.DataFrame) -> dict[str, float]:
+        """See `Competition.unit_metrics`."""
+        metrics = binary_metrics(units["target_cancer"], units["pred_cancer"])
+        return {f"unit/{name}": value for name, value in metrics.items()}
+
+    def fit_threshold(self, predictions: pd.DataFrame, how: Rule) -> Threshold:
         """The threshold of the best F1 per breast; see `Competition.fit_threshold`."""
         breasts = self.aggregate(predictions, how)
         return best_threshold(breasts["target_cancer"], breasts["pred_cancer"])

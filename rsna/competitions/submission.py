@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rsna.errors import InputError
-from rsna.tables import MISSING, Column
+from rsna.plain import brief, listing, one_line
+from rsna.tables import MISSING, Column, open_csv
 
 BYTE_ORDER_MARK = "\ufeff"
+SPARE_ROWS = 10_000  # beyond twice the sample's: enough to say what is wrong with a file that has too many
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def read_submission(path: Path, sample: pd.DataFrame, form: SubmissionFormat) ->
     Raises:
         InputError: One line about the first problem: file, row (counted from 2: row 1 is the header), column, remedy.
     """
-    header, rows = _read_rows(path)
+    header, rows = _read_rows(path, most=2 * len(sample) + SPARE_ROWS)
     _check_header(header, rows, [form.id, *form.values], path)
     _check_lengths(rows, len(header), path)
     table = pd.DataFrame(rows, columns=header, dtype=object)
@@ -69,29 +73,30 @@ def check_ids(ids: pd.Series, expected: pd.Series, where: str) -> None:
     """
     spaced = ids[ids != ids.str.strip()]
     if len(spaced):
-        raise InputError(f"{where}: the id {spaced.iloc[0]!r} has spaces around it ({len(spaced)} such); strip them")
+        first = brief(spaced.iloc[0])
+        raise InputError(f"{where}: the id {first} has spaces around it ({len(spaced)} such); strip them")
     repeated = ids[ids.duplicated()]
     if len(repeated):
-        raise InputError(f"{where}: the id {repeated.iloc[0]!r} is there twice ({len(repeated)} repeated rows)")
+        raise InputError(f"{where}: the id {brief(repeated.iloc[0])} is there twice ({len(repeated)} repeated rows)")
     unknown = ids[~ids.isin(expected)]
     if len(unknown):
-        raise InputError(f"{where}: the id {unknown.iloc[0]!r} is not in the sample ({len(unknown)} unknown ids)")
+        raise InputError(f"{where}: the id {brief(unknown.iloc[0])} is not in the sample ({len(unknown)} unknown ids)")
     missing = expected[~expected.isin(ids)]
     if len(missing):
         raise InputError(
-            f"{where}: {len(missing)} of {len(expected)} ids are missing, the first is {missing.iloc[0]!r}"
+            f"{where}: {len(missing)} of {len(expected)} ids are missing, the first is {brief(missing.iloc[0])}"
         )
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+def _read_rows(path: Path, most: int) -> tuple[list[str], list[list[str]]]:
     """The header and the rows of a CSV file as they are written, blank lines left out."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
-    except OSError as error:
-        raise InputError(f"cannot read the submission {path}: {error.strerror}") from error
+        with open_csv(path, "the submission ") as stream, io.TextIOWrapper(stream, "utf-8", newline="") as text:
+            rows = list(islice((row for row in csv.reader(text, strict=True) if row), most + 2))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a CSV table in UTF-8: {error}") from error
+        raise InputError(f"{path} is not a CSV table in UTF-8: {one_line(error)}") from error
+    if len(rows) > most + 1:
+        raise InputError(f"{path} has more than {most} rows, far more than the sample; it cannot be a submission")
     if not rows:
         raise InputError(f"{path} is empty; the program that should write it has failed")
     if rows[0][0].startswith(BYTE_ORDER_MARK):
@@ -102,7 +107,9 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
 def _check_header(header: list[str], rows: list[list[str]], expected: list[str], path: Path) -> None:
     if header == expected:
         return
-    found = f"its header is {','.join(header)[:200]} and must be {','.join(expected)}"
+    shown = ",".join(header)
+    shown = shown if shown.isprintable() and len(shown) <= 200 else listing(header)
+    found = f"its header is {shown} and must be {','.join(expected)}"
     stripped = [name.strip() for name in header]
     if stripped == expected:
         raise InputError(f"{path}: {found}; there are spaces around a column name")
@@ -114,7 +121,7 @@ def _check_header(header: list[str], rows: list[list[str]], expected: list[str],
     extra = next((name for i, name in enumerate(stripped) if name not in expected or name in stripped[:i]))
     if _is_index([row[header.index(extra)] for row in rows if len(row) == len(header)], extra):
         raise InputError(f"{path}: {found}; an index column was written with it (use index=False)")
-    raise InputError(f"{path}: {found}; the column {extra!r} is one too many")
+    raise InputError(f"{path}: {found}; the column {brief(extra)} is one too many")
 
 
 def _is_index(values: list[str], name: str) -> bool:
@@ -141,5 +148,5 @@ def _parse_values(texts: pd.Series, form: SubmissionFormat, path: Path) -> pd.Se
         if bad.any():
             row = int(np.flatnonzero(bad.to_numpy())[0])
             also = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-            raise InputError(f"{path}, row {row + 2}, column {texts.name}: {texts.iloc[row]!r} {problem}{also}")
+            raise InputError(f"{path}, row {row + 2}, column {texts.name}: {brief(texts.iloc[row])} {problem}{also}")
     return values

@@ -3,18 +3,20 @@
 from rsna.config.environment import CompetitionSpec, EnvSpec, PrepareConfig
 from rsna.config.imaging import DataSpec, ImagingSpec, InputSpec, RoiSpec
 from rsna.config.loader import differences, dump, load, spec_hash
-from rsna.config.model import ModelSpec
+from rsna.config.model import FreezeSpec, ModelSpec, ViewsSpec
 from rsna.config.paths import config_dir
 
 __all__ = [
     "CompetitionSpec",
     "DataSpec",
     "EnvSpec",
+    "FreezeSpec",
     "ImagingSpec",
     "InputSpec",
     "ModelSpec",
     "PrepareConfig",
     "RoiSpec",
+    "ViewsSpec",
     "config_dir",
     "differences",
     "dump",

@@ -18,7 +18,7 @@ class CompetitionSpec:
     """
 
     name: str = "breast"
-    aggregation: Literal["mean", "max", "min", "median"] = "mean"
+    aggregation: Literal["mean", "max", "min", "median", "noisy_or"] = "mean"
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,15 @@ class EnvSpec:
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """The config of `rsna prepare` (`conf/prepare.yaml`)."""
+    """The config of `rsna prepare` (`conf/prepare.yaml`).
+
+    Attributes:
+        boxes: A table of regions (`rsna.preparation.boxes`); empty to find them all by `data.imaging.roi`.
+        box_score: A box of a lower score is distrusted, and the region found by `data.imaging.roi`.
+    """
 
     competition: CompetitionSpec
     env: EnvSpec
     data: DataSpec = field(default_factory=DataSpec)
+    boxes: str = ""
+    box_score: float = 0.5

@@ -36,6 +36,8 @@ class ImagingSpec:
         bits: Bits per pixel of the prepared picture.
         voi: `header` applies the file's VOI LUT or window (its first one) and min-max where it has none;
             `minmax` stretches the stored values of the region.
+        decode: `reduced` decodes JPEG 2000 only as finely as the picture needs it; `full` decodes everything and then
+            shrinks it, which is slower and differs by less than half a grey level on average (docs/imaging.md).
         roi: Which part of the image is kept.
     """
 
@@ -44,6 +46,7 @@ class ImagingSpec:
     keep_aspect: bool = True
     bits: Literal[8, 16] = 8
     voi: Literal["header", "minmax"] = "header"
+    decode: Literal["reduced", "full"] = "reduced"
     roi: RoiSpec = field(default_factory=RoiSpec)
 
     def __post_init__(self) -> None:
@@ -70,8 +73,8 @@ class InputSpec:
     std: float = 0.229
 
     def __post_init__(self) -> None:
-        if self.height < 8 or self.width < 8:
-            raise ValueError(f"the model's input must be at least 8x8 pixels, got {self.height}x{self.width}")
+        if not (8 <= self.height <= 16384 and 8 <= self.width <= 16384):
+            raise ValueError(f"the model's input must have 8..16384 pixels a side, got {self.height}x{self.width}")
         if self.std <= 0:
             raise ValueError(f"input.std must be positive, got {self.std}")
 

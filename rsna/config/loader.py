@@ -6,6 +6,7 @@ It needs no omegaconf, so that the same code reads a bundle's `config.yaml` on K
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from rsna.errors import InputError
 from rsna.io import digest
+from rsna.plain import brief, listing, one_line
 
 Spec = TypeVar("Spec")
 
@@ -29,11 +31,11 @@ def load(spec: type[Spec], mapping: Any, where: str = "config") -> Spec:
         InputError: Naming the key and, where a key is unknown, the valid ones.
     """
     if not isinstance(mapping, Mapping):
-        raise InputError(f"{where}: expected a mapping with the keys of {spec.__name__}, got {mapping!r}")
+        raise InputError(f"{where}: expected a mapping with the keys of {spec.__name__}, got {brief(mapping)}")
     fields = {f.name: f for f in dataclasses.fields(spec)}  # type: ignore[arg-type]
-    unknown = [str(key) for key in mapping if key not in fields]
+    unknown = [key for key in mapping if key not in fields]
     if unknown:
-        raise InputError(f"{where}: unknown key(s) {', '.join(unknown)}; valid keys: {', '.join(fields)}")
+        raise InputError(f"{where}: unknown key(s) {listing(unknown)}; valid keys: {', '.join(fields)}")
     missing = [name for name, f in fields.items() if name not in mapping and _required(f)]
     if missing:
         raise InputError(f"{where}: missing key(s) {', '.join(missing)}")
@@ -42,7 +44,7 @@ def load(spec: type[Spec], mapping: Any, where: str = "config") -> Spec:
     try:
         return spec(**values)
     except ValueError as error:  # raised by the spec's own __post_init__
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{where}: {one_line(error)}") from error
 
 
 def dump(spec: Any) -> Any:
@@ -103,18 +105,18 @@ def _convert_union(kind: Any, value: Any, where: str) -> Any:
             return _convert(member, value, where)
         except InputError:
             continue
-    raise InputError(f"{where}: {value!r} is none of {', '.join(_name(m) for m in members)}")
+    raise InputError(f"{where}: {brief(value)} is none of {', '.join(_name(m) for m in members)}")
 
 
 def _convert_choice(choices: tuple[Any, ...], value: Any, where: str) -> Any:
     if not any(value == choice and type(value) is type(choice) for choice in choices):
-        raise InputError(f"{where}: {value!r} is not one of {', '.join(map(str, choices))}")
+        raise InputError(f"{where}: {brief(value)} is not one of {', '.join(map(str, choices))}")
     return value
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise InputError(f"{where}: expected a list, got {value!r}")
+        raise InputError(f"{where}: expected a list, got {brief(value)}")
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
@@ -124,20 +126,28 @@ def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any,
 
 def _convert_dict(kinds: tuple[Any, Any], value: Any, where: str) -> dict[Any, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(f"{where}: expected a mapping, got {value!r}")
-    return {_convert(kinds[0], k, where): _convert(kinds[1], v, f"{where}.{k}") for k, v in value.items()}
+        raise InputError(f"{where}: expected a mapping, got {brief(value)}")
+    return {_convert(kinds[0], k, where): _convert(kinds[1], v, f"{where}.{listing([k])}") for k, v in value.items()}
 
 
 def _convert_scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise InputError(f"{where}: expected {_name(kind)}, got {value!r}")
-    if kind is float and value != value:
-        raise InputError(f"{where}: NaN is not a setting")
+    if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
+        raise InputError(f"{where}: expected {_name(kind)}, got {brief(value)}")
+    if kind is float:
+        return _finite(value, where)
     return value
+
+
+def _finite(value: int | float, where: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise InputError(f"{where}: the number is too large") from error
+    if not math.isfinite(number):
+        raise InputError(f"{where}: {'NaN' if number != number else number} is not a setting")
+    return number
 
 
 def _name(kind: Any) -> str:

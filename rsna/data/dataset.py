@@ -13,11 +13,13 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from rsna.config import InputSpec
+from rsna.config import InputSpec, ViewsSpec
 from rsna.data.table import inside
+from rsna.data.views import ViewPlanner
 from rsna.errors import InputError
 from rsna.imaging import fit, read_png
 
+ONE_VIEW = ViewsSpec()
 Transform = Callable[[np.ndarray, int], np.ndarray]
 """An augmentation: (pixels (h, w) uint8 or uint16, seed) -> pixels of the same shape and type."""
 
@@ -27,6 +29,7 @@ class Item(TypedDict):
 
     image: torch.Tensor
     target: torch.Tensor
+    auxiliary: torch.Tensor
     index: int
 
 
@@ -68,10 +71,10 @@ def init_worker(worker: int) -> None:
 
 
 class ImageDataset(Dataset[Item]):
-    """The pictures of an image table as model input, one view each.
+    """The pictures of an image table as model input, one sample per row.
 
-    An item is `image` (V=1, C, H, W) float32, `target` (T,) float32 with NaN where unknown, and `index`, its row.
-    An augmentation depends on (seed, epoch, image id) only, not on the order or the worker.
+    An item is `image` (V, C, H, W) float32, `target` (T,) and `auxiliary` (A,) float32 with NaN where unknown, and
+    `index`, its row. Partners and augmentation depend on (seed, epoch, image id) only, not on the order or the worker.
     """
 
     def __init__(
@@ -82,6 +85,9 @@ class ImageDataset(Dataset[Item]):
         targets: Sequence[str] = (),
         transform: Transform | None = None,
         seed: int = 0,
+        views: ViewsSpec = ONE_VIEW,
+        draw_views: bool = False,
+        auxiliary: np.ndarray | None = None,
     ) -> None:
         """Make a dataset.
 
@@ -92,9 +98,12 @@ class ImageDataset(Dataset[Item]):
             targets: The columns that become `target`, in this order.
             transform: Augments the resized picture, before it is normalised.
             seed: Of the augmentation.
+            views: Which pictures make a sample. Partners are found among the table's own images.
+            draw_views: Draw them as training does, instead of the fixed choice.
+            auxiliary: Targets of the auxiliary heads, (N, A) float32, one row per row of the table.
 
         Raises:
-            InputError: For a target that the table lacks, and a path that leaves the folder.
+            InputError: For a target or view that the table lacks, and a path that leaves the folder.
         """
         missing = [name for name in targets if name not in table]
         if missing:
@@ -103,10 +112,20 @@ class ImageDataset(Dataset[Item]):
         self.image_ids = table["image_id"].tolist()
         self.draws = table.groupby("image_id").cumcount().tolist()
         self.targets = torch.from_numpy(table[list(targets)].to_numpy(np.float32, copy=True))  # (N, T)
+        self.auxiliary = torch.zeros(len(table), 0) if auxiliary is None else torch.from_numpy(auxiliary)  # (N, A)
         self.spec = spec
         self.transform = transform
         self.seed = seed
+        self.draw_views = draw_views
+        self._plan_views(table, views)
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers that live for many epochs
+
+    def _plan_views(self, table: pd.DataFrame, views: ViewsSpec) -> None:
+        first = np.flatnonzero(~table["image_id"].duplicated())  # rows without their repetitions
+        self._planner = ViewPlanner(table.iloc[first], views)
+        self._first_rows = first.tolist()
+        places = {self.image_ids[row]: place for place, row in enumerate(self._first_rows)}
+        self._places = [places[image] for image in self.image_ids]  # of each row among the first ones
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's augmentations; call it before the epoch's iterator is made."""
@@ -116,17 +135,28 @@ class ImageDataset(Dataset[Item]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Item:
-        """Read one picture.
+        """Read the pictures of one sample.
 
         Raises:
-            ImageError: Where it cannot be read.
+            ImageError: Where one cannot be read.
         """
-        pixels = to_input(read_png(self.paths[index]), self.spec)
-        if self.transform is not None:
-            seed = item_seed(self.seed, int(self._epoch), self.image_ids[index], self.draws[index])
-            pixels = self.transform(pixels, seed)
+        image, draw, epoch = self.image_ids[index], self.draws[index], int(self._epoch)
+        seed = item_seed(self.seed, epoch, image, draw)
+        slots = self._planner.plan(self._places[index], seed if self.draw_views else None)
+        seeds = [seed, *(item_seed(self.seed, epoch, f"{image}#{view}", draw) for view in range(1, len(slots)))]
+        views = [self._read(*view) for view in zip(slots, seeds, strict=True)]
         return {
-            "image": normalise(pixels, self.spec)[None],  # (V=1, C, H, W)
+            "image": views[0][None] if len(views) == 1 else torch.stack(views),  # (V, C, H, W)
             "target": self.targets[index],
+            "auxiliary": self.auxiliary[index],
             "index": index,
         }
+
+    def _read(self, place: int | None, seed: int) -> torch.Tensor:
+        """One view (C, H, W); zero for one that is not there."""
+        if place is None:
+            return torch.zeros(self.spec.channels, self.spec.height, self.spec.width)
+        pixels = to_input(read_png(self.paths[self._first_rows[place]]), self.spec)
+        if self.transform is not None:
+            pixels = self.transform(pixels, seed)
+        return normalise(pixels, self.spec)

@@ -39,6 +39,9 @@ class PreparedSpec:
         source: The data folder, as it was given.
         versions: The libraries that decoded, by name.
         schema: The version of this layout.
+        origin: Empty for the competition's own images; else the name of an external set, which is never validated on.
+        labels: The choices that made the targets, where there were any.
+        boxes: Digest of the regions that came from a table of boxes; empty where all were found in the pixels.
     """
 
     competition: str
@@ -48,10 +51,17 @@ class PreparedSpec:
     source: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
+    origin: str = ""
+    labels: dict[str, Any] = field(default_factory=dict)
+    boxes: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """What two sets must share to be the same: all but where and with which libraries they were made."""
-        return {key: value for key, value in dump(self).items() if key not in ("source", "versions")}
+        """What two sets must share to have the same pictures: not where, with which libraries and labels made.
+
+        `origin` and `boxes` count where they are given: sets that were made before they existed keep their hash.
+        """
+        values = {key: value for key, value in dump(self).items() if key not in ("source", "versions", "labels")}
+        return {key: value for key, value in values.items() if value or key not in ("origin", "boxes")}
 
     @property
     def hash(self) -> str:

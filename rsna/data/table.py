@@ -57,6 +57,6 @@ def inside(folder: str | Path, path: str) -> Path:
         InputError: For an empty or absolute path, and for one that climbs with `..`.
     """
     pure = PurePosixPath(path)
-    if not pure.parts or pure.is_absolute() or ".." in pure.parts or "\0" in path:
+    if not pure.parts or pure.is_absolute() or ".." in pure.parts or any(ord(letter) < 32 for letter in path):
         raise InputError(f"the path {path!r} does not stay inside {folder}; correct the table")
     return Path(folder, pure)

@@ -29,12 +29,14 @@ class DicomFile:
         stream: What the encoded pixel data says about itself.
         frame: The encoded pixel data.
         content: The whole file.
+        reduce: How many resolutions a decoder that can (Pillow) is to leave out; the header has the size that results.
     """
 
     header: Header
     stream: Stream
     frame: bytes
     content: bytes
+    reduce: int = 0
 
 
 def read_content(path: str | Path) -> bytes:

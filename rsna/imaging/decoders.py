@@ -6,20 +6,24 @@ gdcm and pylibjpeg. The speeds behind the order are in `docs/imaging.md`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from rsna.imaging.attempts import attempts
 from rsna.imaging.container import DicomFile
 from rsna.imaging.header import BIG_ENDIAN
 from rsna.imaging.reasons import one_line
 from rsna.imaging.stream import Codec
+from rsna.imaging.thinning import thin
 
 Decoder = Callable[[DicomFile], np.ndarray]
 
@@ -34,8 +38,12 @@ PLUGIN_SYNTAX = {  # the syntax that makes a plugin accept any stream of the cod
 }
 
 
-def decode(file: DicomFile) -> tuple[np.ndarray, str]:
+def decode(file: DicomFile, chain: Sequence[str] | None = None) -> tuple[np.ndarray, str]:
     """Decode the stored values, equal to pydicom's `pixel_array`.
+
+    Args:
+        file: What to decode.
+        chain: The decoders to try; those of the stream's codec by default.
 
     Returns:
         The stored values, (rows, columns) of `file.header.dtype`, and the decoder's name.
@@ -44,9 +52,10 @@ def decode(file: DicomFile) -> tuple[np.ndarray, str]:
         ValueError: No decoder could; lists each one's reason.
     """
     reasons = []
-    for name in CHAINS[file.stream.codec]:
+    for name in CHAINS[file.stream.codec] if chain is None else chain:
         try:
-            pixels = DECODERS[name](file)
+            with attempts.of(name):
+                pixels = DECODERS[name](file)
             if pixels.shape != file.header.shape or pixels.dtype.kind not in "iu":
                 raise ValueError(f"returned {pixels.dtype} of shape {pixels.shape}, not {file.header.shape}")
         except Exception as error:  # decoders raise nearly anything on hostile data; the next one may do
@@ -54,6 +63,37 @@ def decode(file: DicomFile) -> tuple[np.ndarray, str]:
         else:
             return _as_stored(pixels, file), name
     raise ValueError(f"no decoder could read the {file.stream.codec} data ({'; '.join(reasons)})")
+
+
+def decode_smaller(file: DicomFile, halvings: int, planes: int = 0) -> tuple[np.ndarray, str, int]:
+    """Decode a JPEG 2000 picture at a lower resolution and without its lowest bit planes, or what comes nearest to it.
+
+    Args:
+        file: What to decode; other codecs are decoded in full.
+        halvings: How often to halve the size, rounded up.
+        planes: Bit planes to leave out of the finest details, see `thin`.
+
+    Returns:
+        The stored values, the decoder's name, and how often the size was halved: less often, or never, where the stream
+        or the decoders do not allow more.
+
+    Raises:
+        ValueError: No decoder could.
+    """
+    if file.stream.codec == Codec.JPEG_2000 and (halvings or planes):
+        frame = thin(file.frame, halvings, planes)
+        if frame is not None:
+            with contextlib.suppress(ValueError):  # the stream as it is has the last word
+                return *decode(replace(_smaller(file, halvings), frame=frame, reduce=0), SMALLER_CHAIN), halvings
+        for level in range(halvings, 0, -1):  # Pillow refuses a level whose sizes it rounds differently
+            with contextlib.suppress(ValueError):
+                return *decode(_smaller(file, level), ("pillow",)), level
+    return *decode(file), 0
+
+
+def _smaller(file: DicomFile, halvings: int) -> DicomFile:
+    rows, columns = (-(-side >> halvings) for side in file.header.shape)
+    return replace(file, header=replace(file.header, rows=rows, columns=columns), reduce=halvings)
 
 
 def _as_stored(pixels: np.ndarray, file: DicomFile) -> np.ndarray:
@@ -96,6 +136,8 @@ def _pillow(file: DicomFile) -> np.ndarray:
     from PIL import Image
 
     with Image.open(io.BytesIO(file.frame), formats=("JPEG", "JPEG2000")) as image:
+        if file.reduce:
+            setattr(image, "reduce", file.reduce)  # noqa: B010 - in the JPEG 2000 plug-in no method: resolutions to leave
         pixels = np.asarray(image)
     if file.stream.codec == Codec.JPEG_2000:  # Pillow fills 8 or 16 bits from the left, and lifts signed values to 0
         pixels = pixels >> (8 * pixels.dtype.itemsize - file.stream.precision)
@@ -167,3 +209,4 @@ CHAINS: dict[Codec, tuple[str, ...]] = {
     Codec.JPEG_LS: ("imagecodecs", "gdcm", "pylibjpeg", "dicomsdl"),
     Codec.JPEG_2000: ("imagecodecs", "pillow", "pylibjpeg", "gdcm", "dicomsdl"),
 }
+SMALLER_CHAIN = tuple(name for name in CHAINS[Codec.JPEG_2000] if name != "dicomsdl")  # which wants a whole file

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
+from rsna.imaging.compiled import compiled
+
+LARGE = 2**20  # pixels
 RESIZABLE = ("uint8", "uint16", "int16", "float32")  # what OpenCV resizes
 
 
@@ -75,6 +79,20 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     if (height, width) != pixels.shape:
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     return pixels
+
+
+def shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The same as `resize`, in half the time where it averages over more than a megapixel."""
+    worthwhile = pixels.dtype == np.uint16 and pixels.size > LARGE
+    shrinks = height <= pixels.shape[0] and width <= pixels.shape[1] and (height, width) != pixels.shape
+    rows, step = pixels.strides
+    averages = compiled("averages") if worthwhile and shrinks and step == 2 and rows > 0 else None
+    if averages is None:
+        return resize(pixels, height, width)
+    out = np.empty((height, width), np.uint16)
+    count = (pixels.shape[0] - 1) * (rows // 2) + pixels.shape[1]
+    averages.average(as_strided(pixels, (count,), (2,), writeable=False), rows // 2, *pixels.shape, out)
+    return out
 
 
 def fitted_size(shape: tuple[int, ...], height: int, width: int) -> tuple[int, int]:

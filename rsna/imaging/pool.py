@@ -13,6 +13,7 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from rsna.errors import RsnaError
-from rsna.imaging.transport import receive_result
+from rsna.imaging.attempts import seconds_for
+from rsna.imaging.transport import receive
 
 T = TypeVar("T")
 
@@ -46,13 +48,14 @@ class Outcome(Generic[T]):
 class DecodePool:
     """Runs a function in worker processes, with a time and a memory limit for each task.
 
-    A worker that dies or runs out of time is replaced, and its task becomes an outcome with an error. Use it as a
-    context manager. Workers end with their parent, however that ends.
+    A worker that dies or runs out of time is replaced. Where it had announced a decoder (`attempts.py`), the new one
+    tries its task again without that; otherwise the task becomes an outcome with an error. Use it as a context manager.
+    Workers end with their parent, however that ends.
 
     Args:
         function: Called as `function(task)`. Picklable, and importable without the main module.
         workers: Processes; less than 1 for one per core.
-        time_limit: Seconds a task may take.
+        time_limit: Seconds that a task may take; where it announces decoders, each of them and what lies between.
         memory_limit: Bytes a worker may take beyond what it has once it is loaded; None for no limit.
         prefetch: How many tasks are under way or wait to be consumed; four per worker by default.
     """
@@ -125,25 +128,40 @@ class _Worker:
         self._closed = False
 
     def run(self, task: T) -> Outcome[T]:
-        """Run one task; a new process takes the next one where this one is lost."""
-        if self._closed:
-            return Outcome(task, error="the pool was closed")
+        """Run one task. Where a decoder takes the process with it, a new one goes on with the next decoder."""
+        failed: dict[str, str] = {}
+        while True:
+            if self._closed:
+                return Outcome(task, error="the pool was closed")
+            decoder, reason, value = self._try(task, failed)
+            if reason is None:
+                result, error = value
+                if isinstance(error, RsnaError):
+                    raise error
+                return Outcome(task, result, error)
+            if not decoder or decoder in failed:
+                return Outcome(task, error=reason)
+            failed[decoder] = reason
+
+    def _try(self, task: Any, failed: dict[str, str]) -> tuple[str, str | None, Any]:
+        """The decoder that was at work when the process was lost, if any, how it was lost, or else the result."""
         if self._connection is not None and self._process is not None and self._process.poll() is not None:
             self._stop()  # killed while it had nothing to do, perhaps for want of memory
         if self._connection is None:
             self._start()
         assert self._connection is not None
+        decoder, deadline = "", time.monotonic() + self._time_limit
         try:
-            self._connection.send(task)
-            if not self._connection.poll(self._time_limit):
-                self._stop()
-                return Outcome(task, error=f"took longer than {self._time_limit:g} s")
-            value, error = receive_result(self._connection)
+            self._connection.send((task, failed))
+            while self._connection.poll(max(0.0, deadline - time.monotonic())):
+                notice, value = receive(self._connection)
+                if notice is None:
+                    return decoder, None, value
+                decoder, deadline = notice, time.monotonic() + seconds_for(notice, self._time_limit)
         except (EOFError, OSError):
-            return Outcome(task, error=f"the decoder crashed ({self._stop()})")
-        if isinstance(error, RsnaError):
-            raise error
-        return Outcome(task, value, error)
+            return decoder, f"the decoder crashed ({self._stop()})", None
+        self._stop()
+        return decoder, f"took longer than {self._time_limit:g} s", None
 
     def close(self) -> None:
         """End the process; may be called from another thread while a task is under way."""

@@ -6,13 +6,15 @@ measured. It is meant to be too large rather than to cut.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
 from rsna.config import RoiSpec
 from rsna.imaging.geometry import Box, resize
 
-THUMBNAIL = 512  # pixels of the longer side
+THUMBNAIL = 256  # pixels of the longer side, up to twice as many
 BORDER = 0.1  # of a side: how thick a uniform bright border may be
 THICKNESS = 0.03  # of the longer side: what is thinner (lines, letters) is not a breast
 DARK = 0.25  # of the range of values: air lies in this darkest part
@@ -20,18 +22,20 @@ ABOVE_AIR = 0.02  # of the range of values: tissue is brighter than air by at le
 NOISE = 5.0  # standard deviations of the air
 
 
-def find_region(image: np.ndarray, spec: RoiSpec, inverted: bool = False) -> Box:
+def find_region(image: np.ndarray, spec: RoiSpec, inverted: bool = False, shape: tuple[int, int] | None = None) -> Box:
     """Find the part of an image that is worth keeping.
 
     Args:
         image: (H, W), air dark, any numeric type.
         spec: How to look for it.
         inverted: The air is bright instead (MONOCHROME1).
+        shape: Rows and columns of the frame that `image` is a thumbnail of.
 
     Returns:
-        The box with its margin, inside the image; the whole image where the region found is too small to be trusted.
+        The box with its margin, inside the frame; the whole frame where the region found is too small to be trusted.
     """
-    whole = Box.whole(image.shape)
+    shape = shape or (image.shape[0], image.shape[1])
+    whole = Box.whole(shape)
     if spec.method == "none":
         return whole
     thumbnail = _thumbnail(image, inverted)
@@ -42,17 +46,25 @@ def find_region(image: np.ndarray, spec: RoiSpec, inverted: bool = False) -> Box
     if region.mean() < max(spec.min_area, 1e-9):
         return whole
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    box = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    vertical, horizontal = (side / small for side, small in zip(image.shape, region.shape, strict=True))
-    return box.scale(vertical, horizontal).expand(spec.margin).clip(image.shape)
+    edge = int(region.shape != shape)  # a pixel of a thumbnail may hold too little breast to be noticed
+    box = Box(int(rows[0]) - edge, int(columns[0]) - edge, int(rows[-1]) + 1 + edge, int(columns[-1]) + 1 + edge)
+    vertical, horizontal = (side / small for side, small in zip(shape, region.shape, strict=True))
+    return box.scale(vertical, horizontal).clip(shape).expand(spec.margin).clip(shape)
+
+
+def thumbnail_level(shape: tuple[int, ...]) -> int:
+    """How often an image of (rows, columns) is halved for its thumbnail."""
+    return max(0, math.floor(math.log2(max(shape) / THUMBNAIL)))
 
 
 def _thumbnail(image: np.ndarray, inverted: bool) -> np.ndarray:
-    """Shrink to float32 with the air dark; every n-th pixel of a large image is enough to average over."""
-    step = max(1, max(image.shape) // (2 * THUMBNAIL))
-    scale = min(1.0, THUMBNAIL / max(image.shape))
-    size = [max(1, round(side * scale)) for side in image.shape]
-    thumbnail = resize(np.ascontiguousarray(image[::step, ::step]), *size).astype(np.float32)
+    """Shrink to float32 with the air dark; every n-th pixel is enough to average over."""
+    level = thumbnail_level(image.shape)
+    step = 1 << max(0, level - 1)
+    thumbnail = np.ascontiguousarray(image[::step, ::step])
+    if level:
+        thumbnail = resize(thumbnail, *(max(1, side // 2) for side in thumbnail.shape))
+    thumbnail = thumbnail.astype(np.float32)
     return -thumbnail if inverted else thumbnail
 
 

@@ -47,6 +47,7 @@ class Stream:
 JPEG_START = b"\xff\xd8"
 J2K_START, TILE_START = b"\xff\x4f\xff\x51", b"\xff\x90"
 STREAM_END = b"\xff\xd9"  # of all three
+MAX_TILES = 2**16 - 1  # as many as can be numbered
 JP2_START = b"\x00\x00\x00\x0cjP  "
 JPEG_FRAMES = {  # start-of-frame markers that the decoders know
     0xC0: Codec.JPEG,
@@ -132,6 +133,9 @@ def _inspect_jpeg2000(data: bytes) -> Stream:
     components, sample = int.from_bytes(size[36:38], "big"), size[38]
     if components != 1:
         raise ValueError(f"the JPEG 2000 stream holds {components} colour components")
+    wide, high, from_left, from_top = np.frombuffer(size[20:36], ">u4").tolist()
+    if not wide or not high or -(-(right - from_left) // wide) * -(-(bottom - from_top) // high) > MAX_TILES:
+        raise ValueError(f"the JPEG 2000 stream has absurd tiles ({high}x{wide} pixels)")
     tile = data.find(TILE_START, start)
     if tile < 0 or data.rfind(STREAM_END, tile) < 0:  # packets never contain a marker either
         raise ValueError("the JPEG 2000 stream ends early (no end-of-codestream marker)")

@@ -13,6 +13,7 @@ from rsna.imaging.header import Header, Lut, Window
 
 Voi = Literal["header", "minmax"]
 MAX_LEVELS = 2**16  # more grey levels than this are computed pixel by pixel
+SLOPE_STEP = 16  # values over which a slope is measured: tables have steps
 
 
 def render(pixels: np.ndarray, header: Header, voi: Voi, bits: int) -> np.ndarray:
@@ -36,8 +37,26 @@ def render(pixels: np.ndarray, header: Header, voi: Voi, bits: int) -> np.ndarra
         raise ValueError("all pixels are equal")
     if pixels.dtype.kind not in "iu" or int(high) - int(low) >= MAX_LEVELS:
         return _render(pixels, header, voi, bits)
-    levels = np.arange(int(low), int(high) + 1)
-    return _render(levels, header, voi, bits)[pixels.astype(np.intp) - int(low)]
+    table = _render(np.arange(int(low), int(high) + 1), header, voi, bits)
+    if pixels.dtype.itemsize > 2 or low < 0:
+        pixels = pixels.astype(np.int64) - int(low)
+    else:
+        table = np.pad(table, (int(low), 0))  # cheaper than a subtraction for each pixel
+    return table.take(pixels, mode="clip")  # nothing is clipped: this is the mode without a copy
+
+
+def grey_levels_per_value(pixels: np.ndarray, header: Header, voi: Voi) -> float:
+    """The steepest rise of the shown values over the range of stored ones, in grey levels of 255 for a step of 1.
+
+    Returns:
+        0 where it is not known: for values that are not integers of a small range, or all alike.
+    """
+    low, high = int(pixels.min()), int(pixels.max())
+    if pixels.dtype.kind not in "iu" or not 0 < high - low < MAX_LEVELS:
+        return 0.0
+    step = min(SLOPE_STEP, high - low)
+    grey = 255 * shown(np.arange(low, high + 1), header, voi)
+    return float(np.abs(grey[step:] - grey[:-step]).max()) / step
 
 
 def _render(values: np.ndarray, header: Header, voi: Voi, bits: int) -> np.ndarray:
@@ -45,6 +64,11 @@ def _render(values: np.ndarray, header: Header, voi: Voi, bits: int) -> np.ndarr
     if picture.min() == picture.max():  # the window misses the image, as in some real files
         picture = _quantise(shown(values, header, "minmax"), bits)
     return picture
+
+
+def has_voi(header: Header, voi: Voi) -> bool:
+    """Whether a VOI LUT or window says what is black and white, rather than the lowest and highest value."""
+    return voi == "header" and bool(header.voi_lut or header.windows)
 
 
 def shown(values: np.ndarray, header: Header, voi: Voi) -> np.ndarray:

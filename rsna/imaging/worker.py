@@ -8,12 +8,14 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from rsna.errors import ImageError, RsnaError
-from rsna.imaging.transport import send_result
+from rsna.imaging.attempts import attempts, seconds_for
+from rsna.imaging.transport import send_notice, send_result
 
 GRACE_SECONDS = 10  # after the time limit, at which the parent kills the worker, unless the parent is dead
 
@@ -26,6 +28,7 @@ def main(descriptor: int) -> None:
         try:
             function, time_limit, memory_limit = pickle.loads(connection.recv_bytes())
             _prepare(memory_limit)
+            attempts.announce = partial(_announce, connection, time_limit)
             connection.send("ready")
             while True:
                 _serve(connection, function, time_limit)
@@ -46,11 +49,21 @@ def _prepare(memory_limit: int | None) -> None:
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], time_limit: float) -> None:
-    task = connection.recv()
-    signal.alarm(math.ceil(time_limit) + GRACE_SECONDS)  # ends a worker that hangs and whose parent has died
+    task, attempts.failed = connection.recv()
+    _set_alarm(time_limit)
     result = _call(function, task)
     signal.alarm(0)
     send_result(connection, result)
+
+
+def _announce(connection: Connection, time_limit: float, decoder: str) -> None:
+    send_notice(connection, decoder)
+    _set_alarm(seconds_for(decoder, time_limit))
+
+
+def _set_alarm(seconds: float) -> None:
+    """End this process if it hangs and its parent, which would kill it before, has died."""
+    signal.alarm(math.ceil(seconds) + GRACE_SECONDS)
 
 
 def _call(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | RsnaError | None]:

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from rsna.config import ImagingSpec
 from rsna.data import inside
-from rsna.imaging import decode_images
+from rsna.data.views import sample_pictures
+from rsna.errors import InputError
+from rsna.imaging import Outcome, decode_images
 from rsna.inference.bundle import Bundle
+from rsna.inference.options import PredictOptions
 from rsna.inference.predictor import Predictor
 from rsna.inference.schema import Member
 from rsna.log import progress
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """How to predict; nothing in here changes what is predicted by more than rounding, `tta` and `amp` aside.
-
-    Attributes:
-        workers: Decoding processes; -1 for one per core.
-        batch_size: Images per forward pass.
-        device: `auto`, `cpu`, `cuda`.
-        tta: Test-time augmentations instead of the bundle's.
-        amp: Mixed precision.
-    """
-
-    workers: int = -1
-    batch_size: int = 16
-    device: str = "auto"
-    tta: tuple[str, ...] = ()
-    amp: bool = False
-
-
-DEFAULTS = PredictOptions()
+KILLED = "SIGKILL"  # in the reason of a decoder that somebody ended: the image need not be what was wrong
+NO_NUMBER = "the models' output is not a number"
 
 
 def predict_images(
@@ -56,23 +40,51 @@ def predict_images(
         bundle.models(members), bundle.config.data.input, options.device, options.batch_size, tta, options.amp
     )
     failures: dict[str, str] = {}
-    images = _decode(bundle, table, data, options.workers, failures)
-    probabilities = predictor.predict(progress(images, "predict", len(table)))
-    bad = ~np.isfinite(probabilities).all(axis=(1, 2))
-    probabilities[bad] = np.nan
-    for image in table.loc[bad, "image_id"]:
-        failures.setdefault(image, "the models' output is not a number")
+
+    def pictures(rows: list[int]) -> Iterator[np.ndarray | None]:
+        chosen = table.iloc[rows]
+        outcomes = decode(data, chosen["path"].tolist(), bundle.config.data.imaging, options.workers)
+        for image, outcome in zip(chosen["image_id"], outcomes, strict=True):
+            if outcome.error is not None:
+                failures[image] = outcome.error
+                logger.warning("image %s cannot be used: %s", image, outcome.error)
+            yield outcome.value
+
+    samples = sample_pictures(table, bundle.config.model.views, range(len(table)), pictures)
+    probabilities = predictor.predict(progress(samples, "predict", len(table)))
+    for row in no_numbers(probabilities):
+        failures.setdefault(table["image_id"].iloc[row], NO_NUMBER)
     return probabilities, failures
 
 
-def _decode(
-    bundle: Bundle, table: pd.DataFrame, data: Path, workers: int, failures: dict[str, str]
-) -> Iterator[np.ndarray | None]:
-    """Yield one picture after the other, None for an unusable one, whose reason goes to `failures`."""
-    paths = [inside(data, path) for path in table["path"]]
-    outcomes = decode_images(paths, bundle.config.data.imaging, workers)
-    for image, outcome in zip(table["image_id"], outcomes, strict=True):
-        if outcome.error is not None:
-            failures[image] = outcome.error
-            logger.warning("image %s cannot be used: %s", image, outcome.error)
-        yield outcome.value
+def no_numbers(probabilities: np.ndarray) -> np.ndarray:
+    """The images for which not all models give finite numbers; their rows (N, M, T) become NaN throughout."""
+    bad = ~np.isfinite(probabilities).all(axis=(1, 2))
+    probabilities[bad] = np.nan
+    return np.flatnonzero(bad)
+
+
+def decode(data: Path, paths: Sequence[str], spec: ImagingSpec, workers: int) -> Generator[Outcome[Path], None, None]:
+    """Load images below a folder in worker processes, one outcome a path, in order.
+
+    A path that would leave the folder is an error of this image, and never opened.
+    """
+    checked = [_check(data, path) for path in paths]
+    outcomes = decode_images((path for path in checked if isinstance(path, Path)), spec, workers)
+    for path in checked:
+        if not isinstance(path, Path):
+            yield Outcome(data, error=path)
+            continue
+        outcome = next(outcomes)
+        if outcome.error is not None and KILLED in outcome.error:
+            logger.warning("the process that decoded %s was killed; it is tried once more", path)
+            (outcome,) = decode_images([path], spec, 1)
+        yield outcome
+
+
+def _check(data: Path, path: str) -> Path | str:
+    """The path of a file below a folder, or why there is none."""
+    try:
+        return inside(data, path)
+    except InputError as error:
+        return str(error)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from rsna.errors import ImageError, InputError, RsnaError
 from rsna.inference.bundle import Bundle
-from rsna.inference.images import DEFAULTS, PredictOptions, predict_images
+from rsna.inference.images import predict_images
+from rsna.inference.options import DEFAULTS, PredictOptions
 from rsna.inference.predictions import prediction_table
 from rsna.inference.schema import Member
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -13,12 +15,15 @@ from torch import Tensor, nn
 from rsna.config import InputSpec
 from rsna.data.dataset import normalise, to_input
 from rsna.errors import InputError
+from rsna.inference import faults
+from rsna.inference.engines import Engine
+from rsna.inference.tta import TTA, check_tta
 
-TTA: dict[str, Callable[[Tensor], Tensor]] = {  # each maps (..., H, W) to the same shape
-    "none": lambda images: images,
-    "hflip": lambda images: images.flip(-1),
-    "vflip": lambda images: images.flip(-2),
-}
+logger = logging.getLogger(__name__)
+
+Image = np.ndarray | list[np.ndarray | None] | None
+"""What a prediction is made of: a picture, or one per view, or None where it cannot be made."""
+Images = list[Image]
 
 
 class Predictor:
@@ -28,13 +33,18 @@ class Predictor:
     ``i % batch_size`` of batch ``i // batch_size``, the last batch is padded to the full size, and the slot of an
     unusable picture stays black instead of being closed.
 
+    Where the device has not enough memory for a batch, it is halved and tried again; where mixed precision gives no
+    number, full precision is asked. Both are said in `notes`.
+
     Args:
-        models: Each maps ``(B, V, C, H, W)`` to logits ``(B, T)``.
+        models: Each maps ``(B, V, C, H, W)`` to logits ``(B, T)``; V is their `views`, one where they do not say.
         input: What the models see of a picture.
         device: `auto` takes CUDA where there is one; else any name that torch knows.
-        batch_size: Pictures per forward pass.
+        batch_size: Pictures per planned batch.
         tta: Names out of `TTA`; the probabilities are averaged over them.
         amp: Mixed precision. Faster on a GPU, and no longer equal to the out-of-fold predictions within 1e-4.
+        chunk: Pictures per forward pass, where that is less than the batch.
+        engine: All the models at once, in their order, within 1e-3 of them; asked in their place unless with `amp`.
 
     Raises:
         InputError: For an unknown device or augmentation, or a batch size below 1.
@@ -48,56 +58,111 @@ class Predictor:
         batch_size: int = 16,
         tta: Sequence[str] = ("none",),
         amp: bool = False,
+        chunk: int | None = None,
+        engine: Engine | None = None,
     ) -> None:
         check_tta(tta)
         if batch_size < 1:
             raise InputError(f"the batch size must be at least 1, got {batch_size}")
         self.input = input
         self.device = choose_device(device)
-        self.models = [model.to(self.device).eval() for model in models]
+        layout = torch.channels_last if self.device.type == "cpu" else torch.preserve_format  # a quarter faster there
+        self.models = [model.to(self.device, memory_format=layout).eval() for model in models]  # type: ignore[call-overload]
+        self.views = int(getattr(models[0], "views", 1)) if models else 1
         self.batch_size = batch_size
+        self.chunk = min(batch_size, chunk or batch_size)
         self.tta = tuple(tta)
         self.amp = amp
+        self.engine = engine
+        self.notes: list[str] = []
 
-    def predict(self, images: Iterable[np.ndarray | None]) -> np.ndarray:
+    def predict(self, images: Iterable[Image]) -> np.ndarray:
         """The probabilities ``(N, M, T)``, float32, of a whole stream; see `stream`."""
         batches = list(self.stream(images))
         return np.concatenate(batches) if batches else np.empty((0, len(self.models), 0), np.float32)
 
-    def stream(self, images: Iterable[np.ndarray | None]) -> Iterator[np.ndarray]:
+    def stream(
+        self, images: Iterable[Image], numbers: Iterable[int] | None = None
+    ) -> Generator[np.ndarray, None, None]:
         """Yield the probabilities ``(n, M, T)``, float32, of one planned batch after the other.
 
-        Args:
-            images: Prepared pictures ``(height, width)``, 8 or 16 bit; None for one that cannot be used, whose row
-                becomes NaN. Pulled one batch at a time.
-        """
-        iterator = iter(images)
-        while batch := list(islice(iterator, self.batch_size)):
-            probabilities = self._forward(self._collate(batch))[: len(batch)]
-            probabilities[[image is None for image in batch]] = np.nan
-            yield probabilities
+        The next batch is pulled while the models work on the one before.
 
-    def _collate(self, images: list[np.ndarray | None]) -> Tensor:
-        """One full batch ``(B, 1, C, H, W)``, float32; unusable and padded slots are zero."""
-        shape = (self.batch_size, 1, self.input.channels, self.input.height, self.input.width)
+        Args:
+            images: Prepared pictures ``(height, width)``, 8 or 16 bit, or V of them where the models take several
+                views, None for one that is not there; None alone for a row that becomes NaN. Pulled at most two batches
+                ahead of what was yielded.
+            numbers: Of the planned batches, where some are left out.
+        """
+        iterator, names = iter(images), iter(count() if numbers is None else numbers)
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(1, "models", torch.set_num_threads, (threads,)) as thread:
+            busy: Future[np.ndarray] | None = None
+            while batch := list(islice(iterator, self.batch_size)):
+                following = thread.submit(self.batch, batch, next(names))
+                if busy is not None:
+                    yield busy.result()
+                busy = following
+            if busy is not None:
+                yield busy.result()
+
+    def batch(self, images: Images, number: int = 0) -> np.ndarray:
+        """The probabilities ``(n, M, T)``, float32, of one planned batch of at most `batch_size` pictures."""
+        probabilities = self._forward(self._collate(images), number)[: len(images)]
+        probabilities[[image is None for image in images]] = np.nan
+        return probabilities
+
+    def _collate(self, images: Images) -> Tensor:
+        """One full batch ``(B, V, C, H, W)``, float32; unusable and padded slots are zero."""
+        shape = (self.batch_size, self.views, self.input.channels, self.input.height, self.input.width)
         batch = torch.zeros(shape)
         for slot, image in enumerate(images):
-            if image is not None:
-                batch[slot, 0] = normalise(to_input(image, self.input), self.input)
-        return batch.to(self.device)
+            for view, picture in enumerate(image if isinstance(image, list) else [image]):
+                if picture is not None:
+                    batch[slot, view] = normalise(to_input(picture, self.input), self.input)
+        return batch
 
     @torch.inference_mode()
-    def _forward(self, batch: Tensor) -> np.ndarray:
-        with full_precision(), torch.autocast(self.device.type, enabled=self.amp):
-            logits = [torch.stack([model(TTA[name](batch)) for name in self.tta]) for model in self.models]
-        probabilities = torch.stack(logits).float().sigmoid().mean(dim=1)  # (M, A, B, T) -> (M, B, T)
-        return probabilities.transpose(0, 1).cpu().numpy()  # (B, M, T)
+    def _forward(self, batch: Tensor, number: int) -> np.ndarray:
+        """Probabilities ``(B, M, T)`` of a full batch, in as many parts as the device needs."""
+        while True:
+            try:
+                return np.concatenate([self._part(part, number) for part in batch.split(self.chunk)])
+            except torch.OutOfMemoryError:
+                if self.chunk == 1:
+                    raise
+            self.chunk = (self.chunk + 1) // 2  # outside of the handler, which keeps what has filled the memory
+            self._note(f"batch {number}: the device is out of memory; {self.chunk} images at a time from now on")
+            torch.cuda.empty_cache()
 
+    def _part(self, images: Tensor, number: int) -> np.ndarray:
+        """Probabilities ``(b, M, T)`` of a part of a batch, in full precision where mixed precision fails."""
+        if faults.at("cuda-oom", number) and self.chunk == self.batch_size:
+            raise torch.OutOfMemoryError("a fault that was switched on")
+        images = images.to(self.device)
+        found = self._probabilities(images, self.amp)
+        if self.amp and faults.at("nan-half", number):
+            found = np.full_like(found, np.nan)
+        if self.amp and not np.isfinite(found).all():
+            self._note(f"batch {number}: mixed precision gives no number; made in full precision")
+            found = self._probabilities(images, amp=False)
+        return found
 
-def check_tta(names: Sequence[str]) -> None:
-    """Raise `InputError` unless there is at least one test-time augmentation, and all are known."""
-    if not names or not set(names) <= set(TTA):
-        raise InputError(f"tta: {', '.join(names) or 'nothing'} must be one or more of {', '.join(TTA)}")
+    def _probabilities(self, images: Tensor, amp: bool) -> np.ndarray:
+        with full_precision(), torch.autocast(self.device.type, enabled=amp):
+            logits = torch.stack([self._logits(TTA[name](images), amp) for name in self.tta])  # (A, B, M, T)
+        faults.slow_down(len(self.models) * len(self.tta))
+        return logits.float().sigmoid().mean(dim=0).cpu().numpy()  # (B, M, T)
+
+    def _logits(self, images: Tensor, amp: bool) -> Tensor:
+        """Logits ``(B, M, T)`` of all models."""
+        if self.engine is not None and not amp:
+            return self.engine(images)
+        return torch.stack([model(images) for model in self.models], dim=1)
+
+    def _note(self, text: str) -> None:
+        logger.warning("%s", text)
+        self.notes.append(text)
 
 
 def full_precision() -> AbstractContextManager[None]:

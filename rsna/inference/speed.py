@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsna.inference.bundle import Bundle
-from rsna.inference.images import PredictOptions
+from rsna.inference.options import PredictOptions
 from rsna.inference.predictor import Predictor
 
 HIDDEN_PATIENTS, IMAGES_PER_PATIENT = 8000, 4  # of the hidden test of RSNA 2023, by its data page

@@ -15,7 +15,7 @@ from rsna.competitions import create_competition
 from rsna.data.table import inside
 from rsna.errors import RsnaError
 from rsna.io import ensure_dir
-from rsna.kaggle.client import connect, patiently, refusals_as_errors
+from rsna.kaggle.client import connect, patiently, refusals_as_errors, status_of
 from rsna.kaggle.parallel import in_parallel
 from rsna.kaggle.settings import Settings
 from rsna.log import progress
@@ -83,5 +83,11 @@ def _fetch(competition: str, folder: Path, name: str) -> None:
 
 
 def _download_file(competition: str, name: str, place: str) -> None:
-    with refusals_as_errors(f"download {name} of {competition}"):
-        connect().competition_download_file(competition, name, path=place, force=True, quiet=True)
+    try:
+        with refusals_as_errors(f"download {name} of {competition}"):
+            connect().competition_download_file(competition, name, path=place, force=True, quiet=True)
+    except RsnaError as error:
+        if status_of(error) != 403:
+            raise
+        rules = f"https://www.kaggle.com/competitions/{competition}/rules"
+        raise RsnaError(f"{error}. Open {rules} and accept the rules; the API cannot do it") from error

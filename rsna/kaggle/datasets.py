@@ -112,9 +112,9 @@ def check_answer(answer: Any, what: str) -> None:
         raise RsnaError(f"Kaggle dropped tags while it tried to {what}: {', '.join(tags)}")
 
 
-def wait_ready(ref: str, version: int, timeout: float = WAIT_S) -> int:
+def wait_ready(ref: str, version: int) -> int:
     """Wait until at least `version` of a data set is current and ready; returns the version that is."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + WAIT_S
     pause = 0.2
     while True:
         state = dataset_state(ref)
@@ -126,7 +126,10 @@ def wait_ready(ref: str, version: int, timeout: float = WAIT_S) -> int:
             )
         if time.monotonic() > deadline:
             seen = f"version {state.version}, {state.status}" if state else "nothing"
-            raise RsnaError(f"{ref}: version {version} was not ready after {timeout:.0f} s; Kaggle shows {seen}")
+            raise RsnaError(
+                f"{ref}: version {version} was not ready after {WAIT_S:.0f} s; Kaggle shows {seen}; look at the data"
+                " set's page, and push again"
+            )
         logger.debug("waiting for %s version %d: %s", ref, version, state)
         time.sleep(pause)
         pause = min(pause * 1.5, 10.0)

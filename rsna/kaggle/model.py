@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsna.config import load
 from rsna.errors import InputError, RsnaError
-from rsna.inference import Bundle, BundleSpec
-from rsna.inference.schema import SPEC_FILE
+from rsna.inference.schema import SPEC_FILE, BundleSpec
 from rsna.io import ensure_dir
 from rsna.kaggle.datasets import dataset_state, download_dataset, read_remote_file
 from rsna.kaggle.settings import Settings
 from rsna.kaggle.uploads import Upload, upload_files
 from rsna.kernel.bootstrap import find_mounts
+
+if TYPE_CHECKING:
+    from rsna.inference import Bundle
 
 
 def push_model(settings: Settings, folder: Path) -> Upload:
@@ -27,6 +30,8 @@ def push_model(settings: Settings, folder: Path) -> Upload:
         InputError: For what is no sound bundle.
         RsnaError: Where Kaggle refuses, or has something else afterwards.
     """
+    from rsna.inference import Bundle  # with torch, which nobody waits for who only asks for a digest
+
     bundle = Bundle.open(folder)
     files = {name: bundle.folder / name for name in (SPEC_FILE, *bundle.spec.files())}
     notes = f"{folder.resolve().name}, digest {bundle.spec.digest[:12]}"
@@ -53,6 +58,8 @@ def pull_model(settings: Settings, out: Path) -> Bundle:
         InputError: Where `out` is taken by something else, or what comes is no sound bundle.
         RsnaError: Where there is no such data set, or Kaggle refuses.
     """
+    from rsna.inference import Bundle
+
     ref = settings.dataset("model")
     if dataset_state(ref) is None:
         raise RsnaError(f"there is no data set {ref}; push a bundle with `rsna kaggle push-model`")
@@ -63,15 +70,12 @@ def pull_model(settings: Settings, out: Path) -> Bundle:
         if not found:
             raise InputError(f"{ref} holds no {SPEC_FILE}: it is not a model bundle")
         digest = Bundle.open(found[0]).spec.digest
-        if out.exists():
-            return _same(out, digest)
-        found[0].rename(out.absolute())
-    return Bundle.open(out, digest)
-
-
-def _same(out: Path, digest: str) -> Bundle:
-    """The bundle in a folder, if it is the one that was pulled."""
+        taken = out.exists()
+        if not taken:
+            found[0].rename(out.absolute())
     try:
         return Bundle.open(out, digest)
     except InputError as error:
+        if not taken:
+            raise
         raise InputError(f"{out} already holds something else ({error}); choose another --out") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ PAGE = 500  # files, which is Kaggle's most
 TIMEOUT_S = 60.0
 PLAIN = {"Accept-Encoding": "identity"}  # what is packed on the way has another size
 CHUNK = 1 << 20
+SMALL = 1 << 16  # bytes: what is no larger is fetched again rather than compared
 
 
 def list_outputs(run: KernelRun) -> list[str]:
@@ -26,7 +29,10 @@ def list_outputs(run: KernelRun) -> list[str]:
 
 
 def download_outputs(run: KernelRun, folder: Path, wanted: Callable[[str], bool] = lambda path: True) -> list[Path]:
-    """Fetch what a run wrote; a file that is there with the same size is kept.
+    """Fetch what a run wrote; a large file that is there is kept if it has the size and the date that Kaggle tells.
+
+    The date of a fetched file is Kaggle's for that. The size alone would not do: a kernel that was deleted and made
+    again has the same version numbers, and files of the same sizes.
 
     Args:
         run: Whose output.
@@ -58,13 +64,27 @@ def _save(url: str, path: Path, what: str) -> None:
 
     with refusals_as_errors(what), requests.get(url, headers=PLAIN, stream=True, timeout=TIMEOUT_S) as answer:
         answer.raise_for_status()
-        size = int(answer.headers.get("Content-Length", -1))
-        if path.is_file() and path.stat().st_size == size:
+        size, date = int(answer.headers.get("Content-Length", -1)), _date(answer.headers.get("Last-Modified", ""))
+        if size > SMALL and date and _is_there(path, size, date):
             return
         with atomic_path(path) as part:
             _write(part, answer.iter_content(CHUNK))
             if size not in (-1, part.stat().st_size):
                 raise requests.ConnectionError(f"{part.stat().st_size} of {size} bytes arrived")
+            if date:
+                os.utime(part, (date, date))
+
+
+def _date(text: str) -> int:
+    """Seconds since the epoch of an HTTP date; 0 where there is none."""
+    try:
+        return int(parsedate_to_datetime(text).timestamp())
+    except ValueError:
+        return 0
+
+
+def _is_there(path: Path, size: int, date: int) -> bool:
+    return path.is_file() and (path.stat().st_size, int(path.stat().st_mtime)) == (size, date)
 
 
 def _write(path: Path, blocks: Iterable[bytes]) -> None:

@@ -16,7 +16,7 @@ from rsna.kaggle.datasets import file_sizes, push_dataset
 from rsna.kaggle.kernels import complete_runs
 from rsna.kaggle.logs import KernelRun
 from rsna.kaggle.outputs import download_outputs, list_outputs
-from rsna.kaggle.run import KERNELS, kernel_ref, log_file, output_folder
+from rsna.kaggle.run import KERNELS, kernel_ref, output_folder
 from rsna.kaggle.settings import Settings
 from rsna.preparation.shards import TABLE_NAME, Shard, merge_shards
 
@@ -51,9 +51,11 @@ def publish_output(settings: Settings, kernel: str, slug: str = "", version: int
     with tempfile.TemporaryDirectory(prefix="publish-", dir=ensure_dir(KERNELS)) as name:
         folder = Path(name)
         if len(runs) > 1:
-            merge_shards([_fetch(run) / PREPARED for run in runs], folder)
+            for run in runs:
+                _fetch(run)
+            merge_shards([output_folder(run) / PREPARED for run in runs], folder)
         else:
-            _stage(_fetch(runs[0]), folder, log_file(runs[0]))
+            _stage(_fetch(runs[0]), output_folder(runs[0]).resolve(), folder)
         target = f"{settings.user}/{slug}"
         return target, push_dataset(target, slug, folder, notes, file_sizes(folder))
 
@@ -85,25 +87,25 @@ def _shards(names: Iterable[str]) -> list[Shard]:
     return [Shard(int(match[1]), int(match[2])) for match in matches if match]
 
 
-def _fetch(run: KernelRun) -> Path:
-    folder = output_folder(run)
-    download_outputs(run, folder, lambda path: not LEFTOVERS.fullmatch(path))
-    return folder
+def _fetch(run: KernelRun) -> list[Path]:
+    return download_outputs(run, output_folder(run), lambda path: not LEFTOVERS.fullmatch(path))
 
 
-def _stage(source: Path, target: Path, log: str) -> None:
-    """Give a data set's folder the files of an output: of a prepared set its own folder, else all that was written."""
-    prepared = source / PREPARED
-    root = prepared if prepared.is_dir() else source
-    for path in root.rglob("*"):
-        name = path.relative_to(root).as_posix()
-        if path.is_file() and name != log and not LEFTOVERS.fullmatch(name):
-            place = target / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, place)
+def _stage(files: list[Path], source: Path, target: Path) -> None:
+    """Give a data set's folder the files of an output: of a prepared set its own folder, else all that was written.
+
+    Only what the run has written: a fetch that was killed leaves more in the folder.
+    """
+    prepared = [path for path in files if path.is_relative_to(source / PREPARED)]
+    root = source / PREPARED if prepared else source
+    for path in prepared or files:
+        place = target / path.relative_to(root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        link_or_copy(path, place)
 
 
-def _link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or on another file system a copy."""
     try:
         os.link(source, target)
     except OSError:  # a file system without links

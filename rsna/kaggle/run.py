@@ -11,7 +11,7 @@ from rsna.errors import InputError, RsnaError
 from rsna.io import ensure_dir, read_json, write_json
 from rsna.kaggle.code import push_code, require_pushed
 from rsna.kaggle.datasets import dataset_state
-from rsna.kaggle.kernels import follow, kernel_state, kernel_url, push_kernel
+from rsna.kaggle.kernels import complete_runs, follow, kernel_state, kernel_url, push_kernel
 from rsna.kaggle.logs import KernelRun
 from rsna.kaggle.metadata import KINDS, METADATA_FILE, kernels_dir, lint, render_metadata
 from rsna.kaggle.notebook import notebook_path, render_notebook
@@ -73,7 +73,7 @@ def bundle_digest(settings: Settings, local: Path | None = None) -> str:
     missing = InputError(f"there is no bundle in {ref}: push one with `rsna kaggle push-model BUNDLE`")
     if dataset_state(ref) is None:
         raise missing
-    from rsna.inference.schema import read_spec  # with torch, which the other kernels do without
+    from rsna.inference.schema import read_spec  # with pandas, which the other kernels do without
     from rsna.kaggle.model import remote_digest
 
     digest = remote_digest(settings)
@@ -143,6 +143,26 @@ def finish_run(run: KernelRun, kind: str, write: Callable[[str], object], second
     if kind == "train":
         _warn_of_rest(folder / result)
     return folder
+
+
+def fetch_newest(settings: Settings, kernel: str, version: int, wanted: Callable[[str], bool]) -> Path:
+    """Fetch some of what a kernel's run wrote; returns the folder of the run's output.
+
+    Args:
+        settings: Whose.
+        kernel: Its kind, slug, or owner and slug.
+        version: Which run; 0 for the newest that ended well.
+        wanted: Chooses files by their path.
+
+    Raises:
+        InputError: Where no run ended well.
+    """
+    ref, _ = kernel_ref(settings, kernel)
+    run = find_run(ref, version) if version else next(complete_runs(ref), None)
+    if run is None:
+        raise InputError(f"the kernel {ref} has no run that ended well; `rsna status` shows its last one")
+    download_outputs(run, output_folder(run), wanted)
+    return output_folder(run)
 
 
 def _salvage(run: KernelRun, folder: Path) -> None:

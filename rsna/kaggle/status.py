@@ -55,7 +55,7 @@ def _code(settings: Settings, root: Path) -> str:
 
 
 def _bundle(settings: Settings) -> str:
-    from rsna.kaggle.model import remote_digest  # with torch, for which the other lines need not wait
+    from rsna.kaggle.model import remote_digest  # with pandas, for which the other lines need not wait
 
     ref = settings.dataset("model")
     digest, state = remote_digest(settings), dataset_state(ref)

@@ -15,6 +15,7 @@ INPUT = Path(os.environ.get("RSNA_INPUT", "/kaggle/input"))
 WORKING = Path(os.environ.get("RSNA_WORKING", "/kaggle/working"))
 TEMP = Path(os.environ.get("RSNA_TEMP", "/kaggle/temp"))
 BUILD_FILE = "_build.json"
+MAX_JSON_BYTES = 16 * 2**20
 
 
 def find_mounts(marker: str, root: Path = INPUT, depth: int = 5) -> list[Path]:
@@ -45,18 +46,56 @@ def content_hash(files: dict[str, str]) -> str:
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON object that anybody may have written. Raises `RuntimeError` where it is none of at most 16 MB."""
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_JSON_BYTES:
+            raise ValueError(f"not a file of at most {MAX_JSON_BYTES // 2**20} MB")
+        value = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")  # raises for what is no text
+    except (OSError, ValueError, RecursionError) as error:
+        raise RuntimeError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RuntimeError(f"{path} is not a JSON object")
+    return value
+
+
+def read_build(folder: Path) -> dict[str, Any]:
+    """The `_build.json` of a folder. Raises `RuntimeError` where it does not list files."""
+    build = read_mapping(folder / BUILD_FILE)
+    files = build.get("files")
+    texts = [*files.values(), build.get("content_hash")] if isinstance(files, dict) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise RuntimeError(f"{folder / BUILD_FILE} does not list the files of a push")
+    return build
+
+
 def verify_files(folder: Path, files: dict[str, str]) -> list[str]:
     """What is wrong with the files of a folder: one line for each that is missing or has other bytes."""
     problems = []
     for path, digest in files.items():
-        file = folder / path
+        file, name = folder / path, path if path.isprintable() and len(path) < 200 else repr(path)[:200]
         if Path(path).is_absolute() or ".." in Path(path).parts:
-            problems.append(f"{path}: climbs out of the folder")
-        elif not file.is_file():
-            problems.append(f"{path}: missing")
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            problems.append(f"{path}: other bytes than were pushed")
+            problems.append(f"{name}: climbs out of the folder")
+        elif not is_file(file):
+            problems.append(f"{name}: missing")
+        elif file_hash(file) != digest:
+            problems.append(f"{name}: other bytes than were pushed")
     return problems
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file, however large."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_code(expected: str = "", root: Path = INPUT) -> tuple[Path, dict[str, Any]]:
@@ -69,7 +108,7 @@ def load_code(expected: str = "", root: Path = INPUT) -> tuple[Path, dict[str, A
     Raises:
         RuntimeError: Where the code is not mounted, altered, or not the one expected.
     """
-    builds = [(folder, json.loads((folder / BUILD_FILE).read_text())) for folder in find_mounts(BUILD_FILE, root)]
+    builds = [(folder, read_build(folder)) for folder in find_mounts(BUILD_FILE, root)]
     if not builds:
         raise RuntimeError(f"no code below {root}: is the data set rsna-code attached, and was it ready at the start?")
     fitting = [(folder, build) for folder, build in builds if expected in ("", build["content_hash"])]

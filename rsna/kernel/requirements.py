@@ -63,7 +63,8 @@ def unmet(requirement: str, packages: Mapping[str, str]) -> str:
     try:
         wanted = Requirement(requirement)
     except InvalidRequirement as error:
-        raise RuntimeError(f"{requirement!r} is not a requirement: {error}") from error
+        reason = " ".join(str(error).split())[:200]  # it comes with a drawing
+        raise RuntimeError(f"{requirement[:100]!r} is not a requirement: {reason}") from error
     version = version_of(normalise(wanted.name), packages)
     if version is None:
         return f"{wanted.name}{wanted.specifier} is missing"

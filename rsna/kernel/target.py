@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import email.parser
+import lzma
 import re
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -14,6 +17,12 @@ from pathlib import Path
 from rsna.kernel.requirements import unmet
 
 OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # by the C library's minor version
+
+MAX_METADATA = 2**20
+DAMAGE = (  # what a damaged zip file makes `zipfile` raise
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(IndexError, ValueError, OverflowError, RuntimeError),
+)
 
 
 def own_platform() -> str:
@@ -75,7 +84,16 @@ class Target:
         Args:
             wheel: The file.
             packages: Version by normalised name of everything that will be there.
+
+        Raises:
+            RuntimeError: The file is no wheel.
         """
+        try:
+            return self._problems(wheel, packages)
+        except ValueError as error:  # a name, a version or a requirement that is none
+            raise RuntimeError(f"{wheel} is not a wheel: {' '.join(str(error).split())[:300]}") from error
+
+    def _problems(self, wheel: Path, packages: Mapping[str, str]) -> list[str]:
         from pip._vendor.packaging.specifiers import SpecifierSet
 
         name, metadata = wheel.name, read_metadata(wheel)
@@ -114,6 +132,10 @@ def read_metadata(wheel: Path) -> Message:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
-            return email.parser.Parser().parsestr(archive.read(names[0]).decode("utf-8"))
-    except (OSError, zipfile.BadZipFile, IndexError, UnicodeDecodeError) as error:
-        raise RuntimeError(f"{wheel} is not a wheel: {error}") from error
+            with archive.open(names[0]) as file:
+                text = file.read(MAX_METADATA + 1).decode("utf-8")
+    except (OSError, *DAMAGE) as error:
+        raise RuntimeError(f"{wheel} is not a wheel: {' '.join(str(error).split())[:300]}") from error
+    if len(text) > MAX_METADATA:
+        raise RuntimeError(f"{wheel} is not a wheel: its metadata has more than {MAX_METADATA // 2**20} MB")
+    return email.parser.Parser().parsestr(text)

@@ -5,9 +5,7 @@ Kaggle unpacks archives in data sets, so what is not a wheel travels under a `.t
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import logging
 import os
 import re
@@ -17,14 +15,15 @@ import sysconfig
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from rsna.kernel.bootstrap import INPUT, find_mounts
+from rsna.kernel.bootstrap import INPUT, file_hash, find_mounts, is_file, read_mapping
 from rsna.kernel.requirements import NEVER, installed_packages, normalise, run_pip, unmet
 
 logger = logging.getLogger(__name__)
 
 LOCK_FILE = "lock.json"
 TEMPORARY = ".tmp"
-_NAME, _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_NAME, _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}"), re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,100}")
+_WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,240}\.whl")
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ class LockedWheel:
 def read_lock(folder: Path) -> list[LockedWheel]:
     """The wheels that a folder's `lock.json` names. Raises `RuntimeError` where it is not a lock."""
     try:
-        rows = json.loads((folder / LOCK_FILE).read_text(encoding="utf-8"))["wheels"]
+        rows = read_mapping(folder / LOCK_FILE)["wheels"]
         wheels = [
             LockedWheel(row["name"], row["version"], row["file"], row["sha256"], row.get("requirement", ""))
             for row in rows
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise RuntimeError(f"{folder / LOCK_FILE} is not a lock of wheels: {error!r}") from error
     for wheel in wheels:
         if problem := _refusal(wheel):
@@ -61,11 +60,11 @@ def read_lock(folder: Path) -> list[LockedWheel]:
 def _refusal(wheel: LockedWheel) -> str:
     """Why a line of a lock is not taken, since anybody may have written it and pip is told what it says."""
     if not all(isinstance(value, str) for value in astuple(wheel)):
-        return f"{wheel} is not made of text"
-    if Path(wheel.file).name != wheel.file or not re.fullmatch(r"[0-9a-f]{64}", wheel.sha256):
-        return f"{wheel.file!r} is not a plain file name with a SHA-256"
+        return f"{str(wheel)[:200]} is not made of text"
+    if not _WHEEL.fullmatch(wheel.file) or not re.fullmatch(r"[0-9a-f]{64}", wheel.sha256):
+        return f"{wheel.file[:200]!r} is not the name of a wheel with a SHA-256"
     if not _NAME.fullmatch(wheel.name) or not _VERSION.fullmatch(wheel.version):
-        return f"{wheel.name!r} {wheel.version!r} is not a name and a version"
+        return f"{wheel.name[:100]!r} {wheel.version[:100]!r} is not a name and a version"
     if normalise(wheel.name) in NEVER:
         return f"it names {wheel.name}, which is always the image's own"
     return ""
@@ -87,7 +86,7 @@ def missing_wheels(wheels: list[LockedWheel]) -> list[LockedWheel]:
 
 def stored_file(folder: Path, wheel: LockedWheel) -> Path | None:
     """Where a folder holds a locked file, under its own or its `.tmp` name; None where it does not."""
-    return next((p for p in (folder / wheel.file, folder / (wheel.file + TEMPORARY)) if p.is_file()), None)
+    return next((p for p in (folder / wheel.file, folder / (wheel.file + TEMPORARY)) if is_file(p)), None)
 
 
 def verify_wheels(folder: Path) -> list[str]:
@@ -97,7 +96,7 @@ def verify_wheels(folder: Path) -> list[str]:
         path = stored_file(folder, wheel)
         if path is None:
             problems.append(f"{wheel.file} is missing")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
+        elif file_hash(path) != wheel.sha256:
             problems.append(f"{wheel.file} has other bytes than were locked")
     return problems
 
@@ -134,7 +133,7 @@ def install_missing(source: Path, target: Path, site: Path | None = None) -> lis
     if not wheels:
         logger.info("nothing to install: the image has every locked package")
         return []
-    built_for = json.loads((source / LOCK_FILE).read_text(encoding="utf-8")).get("python", "")
+    built_for = read_mapping(source / LOCK_FILE).get("python", "")
     if built_for not in ("", sysconfig.get_python_version()):
         raise RuntimeError(
             f"the wheels of {source} are for Python {built_for}, this is {sysconfig.get_python_version()}:"

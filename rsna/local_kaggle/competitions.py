@@ -16,13 +16,15 @@ from rsna.errors import InputError
 from rsna.local_kaggle.competition_data import check_folder, visible_files
 from rsna.local_kaggle.context import Context
 from rsna.local_kaggle.files import write_zip
+from rsna.local_kaggle.listings import wants_competition
 from rsna.local_kaggle.protocol import ApiError, Call, Handler, paged, timestamp
 from rsna.local_kaggle.store import Store
 
+KINDS = ("code", "file")
 DEADLINE = 4102444800.0  # 2100: a rehearsal is never too late
 
 
-def add_competition(store: Store, name: str, folder: Path, competition: str) -> None:
+def add_competition(store: Store, name: str, folder: Path, competition: str, kind: str = "") -> None:
     """Register a competition's folder, or replace the one of that name.
 
     Args:
@@ -31,15 +33,24 @@ def add_competition(store: Store, name: str, folder: Path, competition: str) -> 
         folder: `{train,test,sample_submission}.csv`, images, and `hidden/` with the same of the hidden test and
             `solution.csv`. It is read where it is, and must stay there.
         competition: Which of `rsna.competitions` checks and scores.
+        kind: `code` or `file`: what it takes; '' for what the competition takes.
 
     Raises:
-        InputError: For a bad slug, a folder that lacks a file, an unknown competition.
+        InputError: For a bad slug, a folder that lacks a file, an unknown competition or kind.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise InputError(f"{name!r} is no competition name; use lower-case letters, digits and single hyphens")
     create_competition(competition)
     check_folder(folder)
-    store.write("REPLACE INTO competitions VALUES (?, ?, ?)", name, str(folder.resolve()), competition)
+    if kind not in ("", *KINDS):
+        raise InputError(f"there is no kind of competition {kind!r}; there are {', '.join(KINDS)}")
+    values = (name, str(folder.resolve()), competition, kind)
+    store.write("REPLACE INTO competitions (name, folder, competition, kind) VALUES (?, ?, ?, ?)", *values)
+
+
+def takes_code(row: sqlite3.Row) -> bool:
+    """Whether a competition takes notebooks, and no files."""
+    return (row["kind"] or create_competition(row["competition"]).kind) == "code"
 
 
 def find_competition(context: Context, name: str) -> sqlite3.Row:
@@ -72,11 +83,11 @@ class Competitions:
         return self._told(find_competition(self.context, call.body.text("competitionName")))
 
     def listing(self, call: Call) -> dict[str, Any]:
-        """The competitions, by `search` where given."""
-        search = call.body.text("search")
-        rows = self.store.rows("SELECT * FROM competitions WHERE instr(name, ?) ORDER BY name", search)
-        page, token = paged(rows, call.body)
-        return {"competitions": [self._told(row) for row in page], "nextPageToken": token}
+        """The competitions that are asked for, by name: prize, deadline and teams of all of them are the same."""
+        told = [(row, self._told(row)) for row in self.store.rows("SELECT * FROM competitions ORDER BY name")]
+        wanted = [answer for row, answer in told if wants_competition(row, answer["title"], call.body)]
+        page, token = paged(wanted, call.body)
+        return {"competitions": page, "nextPageToken": token}
 
     def files(self, call: Call) -> dict[str, Any]:
         """The data files, a page at a time."""
@@ -110,17 +121,16 @@ class Competitions:
         return find_competition(self.context, call.body.text("competitionName"))
 
     def _told(self, row: sqlite3.Row) -> dict[str, Any]:
-        competition = create_competition(row["competition"])
         return {
             "id": int(hashlib.sha256(row["name"].encode()).hexdigest()[:7], 16),
             "ref": f"https://www.kaggle.com/competitions/{row['name']}",
             "url": f"https://www.kaggle.com/competitions/{row['name']}",
-            "title": competition.title,
+            "title": create_competition(row["competition"]).title,
             "category": "Research",
             "reward": "Kudos",
             "deadline": timestamp(DEADLINE),
             "teamCount": 1,
             "userHasEntered": True,
             "maxDailySubmissions": self.context.settings.submissions_per_day,
-            "isKernelsSubmissionsOnly": competition.kind == "code",
+            "isKernelsSubmissionsOnly": takes_code(row),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from typing import Any
 
 from starlette.responses import RedirectResponse, Response
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from rsna.local_kaggle.context import Context
 from rsna.local_kaggle.dataset_records import DatasetRecords
 from rsna.local_kaggle.files import remove_tree, write_zip
+from rsna.local_kaggle.listings import choice, wants_dataset
 from rsna.local_kaggle.protocol import ApiError, Call, Handler, paged, timestamp
 
 
@@ -59,15 +61,16 @@ class Datasets:
         return {**self.records.summary(row), "versions": told}
 
     def listing(self, call: Call) -> dict[str, Any]:
-        """The data sets, newest first, by `user` and `search` where given."""
-        user, search = call.body.text("user"), call.body.text("search").lower()
-        rows = [
-            row
-            for row in self.store.rows("SELECT * FROM datasets ORDER BY id DESC")
-            if user in ("", row["owner"]) and search in f"{row['owner']}/{row['slug']} {row['title']}".lower()
-        ]
-        page, token = paged(rows, call.body)
-        return {"datasets": [self.records.summary(row) for row in page], "nextPageToken": token}
+        """The data sets that are asked for, newest first, or last updated first."""
+        told = []
+        for row in self.store.rows("SELECT * FROM datasets ORDER BY id DESC"):
+            files = self.records.files(row["id"], self.records.ready_version(row["id"]))
+            if wants_dataset(row, files, json.loads(row["keywords"]), call.body):
+                told.append(self.records.summary(row))
+        if choice(call.body, "sortBy", "DATASET_SORT_BY_") in ("UPDATED", "ACTIVE"):
+            told.sort(key=itemgetter("lastUpdated"), reverse=True)
+        page, token = paged(told, call.body)
+        return {"datasets": page, "nextPageToken": token}
 
     def files(self, call: Call) -> dict[str, Any]:
         """The files of a version, the current one by default, a page at a time."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from rsna.local_kaggle.context import Context
 from rsna.local_kaggle.files import File, list_files
 from rsna.local_kaggle.kernel_records import KernelRecords
+from rsna.local_kaggle.listings import wants_kernel
 from rsna.local_kaggle.protocol import ApiError, Call, Handler, Message, paged, timestamp
 from rsna.local_kaggle.sessions import ACTIVE, POLL_SECONDS, read_log
 
@@ -79,14 +81,15 @@ class KernelQueries:
         return RedirectResponse(self.context.links.address(call.base, path), 302)
 
     def listing(self, call: Call) -> dict[str, Any]:
-        """The kernels, newest first, by `user`, `search`, `dataset` and `competition` where given."""
-        body = call.body
+        """The kernels that are asked for, newest first, or last run first."""
         told = []
         for kernel in self.store.rows("SELECT * FROM kernels ORDER BY id DESC"):
             version = self.records.version(kernel["id"])
-            if version and _matches(kernel, json.loads(version["request"]), body):
+            if version and wants_kernel(kernel, json.loads(version["request"]), self._output(version), call.body):
                 told.append(self._metadata(kernel, version))
-        page, token = paged(told, body, limit=100)
+        if call.body.text("sortBy") == "DATE_RUN":
+            told.sort(key=itemgetter("lastRunTime"), reverse=True)
+        page, token = paged(told, call.body, limit=100)
         return {"kernels": page, "nextPageToken": token}
 
     def log_stream(self, owner: str, slug: str, label: str) -> Response:
@@ -141,16 +144,3 @@ def _read_lines(path: Path, position: int) -> bytes:
         file.seek(position)
         text = file.read()
     return text[: text.rfind(b"\n") + 1]
-
-
-def _matches(kernel: sqlite3.Row, request: dict[str, Any], body: Message) -> bool:
-    """Whether a kernel is among those that a list asks for."""
-    dataset, competition = body.text("dataset"), body.text("competition")
-    return (
-        body.text("user") in ("", kernel["owner"])
-        and body.text("search").lower() in f"{kernel['slug']} {kernel['title']}".lower()
-        and body.text("language") in ("", "all", kernel["language"])
-        and body.text("kernelType") in ("", "all", kernel["type"])
-        and (not dataset or dataset in request["datasetDataSources"])
-        and (not competition or competition in request["competitionDataSources"])
-    )

@@ -31,6 +31,7 @@ ETC = (
     *("ssl/certs", "ssl/openssl.cnf"),
 )
 ETC_NETWORK = ("pip.conf", "resolv.conf")
+PROCESSES = 4096  # Kaggle's own limit is not known; a fork bomb must not reach this machine's
 HOSTS = "127.0.0.1 localhost kaggle\n::1 localhost\n"
 
 
@@ -43,12 +44,14 @@ class Sandbox:
         environment: All its variables.
         network: Whether it has this machine's network; else it has a loopback interface and nothing to route to.
         folder: Where it starts.
+        processes: How many processes and threads it may have at a time, and at least 301.
     """
 
     steps: tuple[Step, ...]
     environment: Mapping[str, str]
     network: bool = False
     folder: str = "/"
+    processes: int = PROCESSES
 
     def start(self, program: Sequence[str], scratch: Path, wrapper: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start a program. It ends with everything it has started when the returned process is killed, or this one.
@@ -83,6 +86,7 @@ class Sandbox:
             "steps": (("tmpfs", "/", ROOT_OPTIONS), *self.steps),
             "network": self.network,
             "folder": self.folder,
+            "processes": self.processes,
             "program": list(program),
             "environment": dict(self.environment),
             "status": status,

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import resource
 import signal
 import socket
@@ -39,6 +40,7 @@ ATTRIBUTES = {
 }
 COVERED = ("sys", "sysrq-trigger", "irq", "bus", "acpi", "scsi")  # of /proc: what root could set for the whole machine
 HOST_NAME = "kaggle"
+OWN_PROCESS_IDS = (6, 14)  # an older Linux has one greatest process id for the whole machine
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,8 +48,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 class Builder:
     """Executes the steps of a plan below a folder that becomes the root of the sandbox."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, processes: int) -> None:
         self.root = root
+        self.processes = processes
 
     def place(self, target: str, folder: bool = True) -> str:
         """The path of a target while the sandbox is built; made where it is missing, as a folder or an empty file."""
@@ -92,6 +95,9 @@ class Builder:
         mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         with open(path + "/sys/user/max_user_namespaces", "w") as file:
             file.write("0")
+        if kernel_version() >= OWN_PROCESS_IDS:
+            with open(path + "/sys/kernel/pid_max", "w") as file:
+                file.write(str(self.processes))
         for name in COVERED:
             if os.path.exists(entry := f"{path}/{name}"):
                 mount(entry, entry, None, MS_BIND | MS_REC)
@@ -100,6 +106,11 @@ class Builder:
     def terminals(self, target: str) -> None:
         """Pseudo terminals, which `!command` in a notebook needs."""
         mount("devpts", self.place(target), "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+
+
+def kernel_version() -> tuple[int, ...]:
+    """Of Linux: (6, 14)."""
+    return tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -140,9 +151,16 @@ def give_up_privileges() -> None:
     _check(libc.capset(struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24)), "capset")
 
 
+def limit_processes(count: int) -> None:
+    """Limit the processes and threads of this user in here. It does not hold for the machine's root."""
+    _, most = resource.getrlimit(resource.RLIMIT_NPROC)
+    limit = count if most == resource.RLIM_INFINITY else min(count, most)
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+
+
 def build(plan: Mapping[str, Any]) -> None:
     """Turn this process's namespaces into the sandbox of a plan; raises `OSError` with the step that failed."""
-    builder = Builder(plan["root"])
+    builder = Builder(plan["root"], plan["processes"])
     for name, *arguments in plan["steps"]:
         try:
             getattr(builder, name)(*arguments)
@@ -157,13 +175,14 @@ def build(plan: Mapping[str, Any]) -> None:
     give_up_privileges()
 
 
-def run(program: Sequence[str], environment: Mapping[str, str]) -> int:
+def run(program: Sequence[str], environment: Mapping[str, str], processes: int) -> int:
     """Run a program to its end, burying orphans meanwhile; returns its exit status as a shell would."""
     child = os.fork()
     if child == 0:
         for name in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(name, signal.SIG_DFL)  # this interpreter ignores them, and the program would inherit that
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit_processes(processes)
         try:
             os.execvpe(program[0], list(program), environment)
         except OSError as error:
@@ -189,7 +208,7 @@ def main() -> int:
         return 1
     os.write(plan["status"], b"ready\n")
     os.close(plan["status"])
-    return run(plan["program"], plan["environment"])
+    return run(plan["program"], plan["environment"], plan["processes"])
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS sessions (
     number INTEGER NOT NULL, submission INTEGER, request TEXT NOT NULL, status TEXT NOT NULL,
     outcome TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', created REAL NOT NULL, started REAL,
     ended REAL, report TEXT NOT NULL DEFAULT '{}');
-CREATE TABLE IF NOT EXISTS competitions (name TEXT PRIMARY KEY, folder TEXT NOT NULL, competition TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS competitions (
+    name TEXT PRIMARY KEY, folder TEXT NOT NULL, competition TEXT NOT NULL, kind TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS submissions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, competition TEXT NOT NULL, description TEXT NOT NULL,
     file_name TEXT NOT NULL, size INTEGER NOT NULL DEFAULT 0, kernel INTEGER, number INTEGER, upload TEXT,
@@ -59,6 +60,7 @@ class Store:
         with contextlib.closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)
+            _migrate(connection)
 
     def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """All rows of a query."""
@@ -103,3 +105,10 @@ class Store:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring a state folder of an earlier version up to date."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(competitions)")}
+    if "kind" not in columns:
+        connection.execute("ALTER TABLE competitions ADD COLUMN kind TEXT NOT NULL DEFAULT ''")

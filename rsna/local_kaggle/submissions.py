@@ -15,7 +15,7 @@ from typing import Any
 from starlette.responses import Response
 
 from rsna.competitions import create_competition
-from rsna.local_kaggle.competitions import find_competition
+from rsna.local_kaggle.competitions import find_competition, takes_code
 from rsna.local_kaggle.context import Context
 from rsna.local_kaggle.kernel_records import KernelRecords
 from rsna.local_kaggle.protocol import ApiError, Call, Handler, denied, paged, timestamp
@@ -57,7 +57,7 @@ class Submissions:
     def submit_file(self, call: Call) -> dict[str, Any]:
         """Submit an uploaded file."""
         competition = self._open(call)
-        if create_competition(competition["competition"]).kind == "code":
+        if takes_code(competition):
             raise ApiError(400, CODE_ONLY)
         upload = self.context.blobs.finished(call.body.text("blobFileTokens"))
         with self.store.writing() as connection:

@@ -7,9 +7,12 @@ content; wheels, and archives that somebody renamed to `.tmp`, are known to surv
 
 from __future__ import annotations
 
+import errno
 import gzip
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -23,12 +26,16 @@ from rsna.local_kaggle.files import remove_tree
 
 SURVIVORS = (".whl", ".tmp", ".npz", ".keras", ".xlsx", ".docx", ".jar")
 CHUNK = 1024 * 1024
+MAX_NAME = 1000  # characters
 MAX_DEPTH = 6  # of archives in archives
 RATIO = 100  # of unpacked to packed bytes; deflated zeros have 1000
 ALLOWANCE = 256 * 1024 * 1024  # what may be unpacked of a small file whatever its ratio
 
 Kind = Literal["zip", "gzip", "tar"]
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, OverflowError, RuntimeError),  # what headers without sense make zipfile and tarfile raise
+)
 
 
 class UnpackError(RsnaError):
@@ -92,6 +99,10 @@ class Unpacker:
             self._place(source, safe_path(name), budget, depth=0)
         except DAMAGE as error:
             raise UnpackError(f"{name}: damaged archive ({error})") from error
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):  # bz2 gives no number; an offset before the file is invalid
+                raise
+            raise UnpackError(f"{name}: damaged archive ({error})") from error
         self.files = budget.files
 
     def close(self) -> None:
@@ -124,7 +135,7 @@ class Unpacker:
                 name = folder / safe_path(info.filename)
                 if stat.S_ISLNK(info.external_attr >> 16):
                     raise UnpackError(f"{name}: a link; a data set holds plain files only")
-                if info.is_dir():
+                if info.filename.endswith("/"):
                     self._make(name, budget)
                 else:
                     with archive.open(info) as stream:
@@ -160,6 +171,8 @@ class Unpacker:
 
 def safe_path(name: str) -> Path:
     """The relative path that an entry's name means, or `UnpackError` where it leads out of the folder."""
+    if len(name) > MAX_NAME:
+        raise UnpackError(f"{name[:100]!r}...: the name of an entry is too long")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or any(ord(character) < 32 for character in name):
         raise UnpackError(f"{name!r}: the name of an entry leads out of the data set")

@@ -1,9 +1,9 @@
-"""The classifier: any timm backbone, global pooling, dropout, a linear head."""
+"""The classifier: any timm backbone, global pooling, the views of a sample joined, a linear head."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
@@ -11,25 +11,63 @@ from torch import nn
 
 from rsna.config import InputSpec, ModelSpec
 from rsna.errors import InputError, RsnaError
+from rsna.models.freezing import Freezer
+from rsna.models.fusion import ViewFusion
 from rsna.models.pooling import GlobalPool
 
 
 class Classifier(nn.Module):
-    """Images of one sample to logits. `backbone` is timm's; `pool` and `head` are what is trained from nothing."""
+    """Images of one sample to logits. `backbone` is timm's; what follows it is trained from nothing."""
 
-    def __init__(self, backbone: Any, pool: str, dropout: float, outputs: int) -> None:
-        """Put a head on a backbone that returns its last feature map unpooled."""
+    def __init__(self, backbone: Any, spec: ModelSpec, outputs: int) -> None:
+        """Put a head of `outputs` logits on a backbone that returns its last feature map unpooled."""
         super().__init__()
         self.backbone = backbone
-        self.pool = GlobalPool(pool)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(int(backbone.head_hidden_size), outputs)
+        self.pool = GlobalPool(spec.pool, int(backbone.head_hidden_size))
+        self.fusion = ViewFusion(spec.views, self.pool.outputs)
+        self.neck = _create_neck(spec.neck, self.fusion.outputs)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.head = nn.Linear(self.fusion.outputs, outputs)
+        self.freezer: Freezer | None = None
+
+    @property
+    def views(self) -> int:
+        """Pictures per sample, V."""
+        return self.fusion.spec.count
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B, T) of images (B, V, C, H, W); the features of the views are concatenated."""
-        features = self.backbone(images.flatten(0, 1))  # (B * V, F, h, w), (B * V, h, w, F) or (B * V, tokens, F)
-        pooled = self.pool(self._places(features))  # (B * V, F)
-        return self.head(self.dropout(pooled.unflatten(0, images.shape[:2]).flatten(1)))  # (B, T)
+        """Logits (B, T) of images (B, V, C, H, W)."""
+        return self.classify(self.features(images))
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """One vector (B, F) of the views (B, V, C, H, W) of each sample, on which the heads sit."""
+        maps = self.backbone(images.flatten(0, 1))  # (B * V, F, h, w), (B * V, h, w, F) or (B * V, tokens, F)
+        pooled = self.pool(self._places(maps))  # (B * V, F)
+        return self.neck(self.fusion(pooled.unflatten(0, images.shape[:2]), images))
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits (B, T) of features (B, F)."""
+        return self.head(self.dropout(features))
+
+    def prepare(self, spec: ModelSpec) -> None:
+        """Make ready for training: what is frozen, and how activations are kept.
+
+        Raises:
+            InputError: Where the backbone cannot do it.
+        """
+        self.freezer = Freezer(self.backbone, spec.freeze)
+        if spec.checkpointing:
+            try:
+                self.backbone.set_grad_checkpointing(True)
+            except (AttributeError, AssertionError) as error:
+                raise InputError(f"model.checkpointing: {spec.backbone} does not support it") from error
+
+    def train(self, mode: bool = True) -> Self:
+        """As for any module, but what is frozen stays as in evaluation."""
+        super().train(mode)
+        if mode and self.freezer:
+            self.freezer.quieten()
+        return self
 
     def _places(self, features: torch.Tensor) -> torch.Tensor:
         """A feature map in the backbone's own layout as (B, places, F), class tokens left out."""
@@ -44,7 +82,7 @@ def create_model(spec: ModelSpec, input: InputSpec, outputs: int, pretrained: bo
     """Make the network of a spec.
 
     Args:
-        spec: Which backbone, pooling and dropout.
+        spec: Which backbone, pooling, views, neck and dropout.
         input: The size and channels of its images.
         outputs: How many logits, T.
         pretrained: Overrides the spec: a bundle builds with False, since its weights come with it.
@@ -55,7 +93,14 @@ def create_model(spec: ModelSpec, input: InputSpec, outputs: int, pretrained: bo
     """
     backbone = _create_backbone(spec, input.channels, spec.pretrained if pretrained is None else pretrained)
     _make_extractor(backbone, spec.backbone, (input.height, input.width))
-    return Classifier(backbone, spec.pool, spec.dropout, outputs)
+    return Classifier(backbone, spec, outputs)
+
+
+def _create_neck(name: str, features: int) -> nn.Module:
+    if name == "none":
+        return nn.Identity()
+    norm = nn.BatchNorm1d(features)
+    return nn.Sequential(norm, nn.PReLU(features)) if name == "bn_prelu" else norm
 
 
 def _create_backbone(spec: ModelSpec, channels: int, pretrained: bool) -> Any:

@@ -14,6 +14,7 @@ from rsna.errors import InputError
 from rsna.models.weights import read_weights
 
 WRAPPERS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "net", "weights")
+PARTS = ("backbone", "pool", "fusion", "neck", "head")  # of our classifiers
 Tensors = dict[str, torch.Tensor]
 
 
@@ -63,7 +64,7 @@ def rename_tensors(tensors: Tensors, model: nn.Module, renames: Sequence[tuple[s
             leaves the tensors out.
     """
     names = {name: name for name in tensors}
-    while shared := _shared_prefix(list(names.values()), ("backbone", "pool", "head")):
+    while shared := _shared_prefix(list(names.values()), PARTS):
         names = {original: name.removeprefix(shared) for original, name in names.items()}
     for old, new in renames:
         names = {

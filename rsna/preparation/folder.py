@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 def claim(folder: Path, spec: PreparedSpec) -> None:
     """Make the folder and write its spec, or check that it already holds the same set.
 
+    Where only the rules differ that made the targets, the pictures stay, and the set is unfinished until its table is
+    written anew.
+
     Raises:
         InputError: Where the folder cannot be written, or holds a set of another spec.
     """
@@ -33,6 +37,10 @@ def claim(folder: Path, spec: PreparedSpec) -> None:
     if found.hash != spec.hash:
         lines = "; ".join(differences(found.identity(), spec.identity()))
         raise InputError(f"{folder} holds another prepared set ({lines}); choose another env.prepared or delete it")
+    if found.labels != spec.labels:
+        for table in folder.glob(f"{Path(TABLE_FILE).stem}*.parquet"):  # also those of shards
+            table.unlink()
+        replace(found, labels=spec.labels).write(folder)
     other = differences(found.versions, spec.versions)
     if other:
         logger.warning("%s was begun with other versions (%s); pictures may differ in a bit", folder, "; ".join(other))

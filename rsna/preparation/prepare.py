@@ -1,12 +1,13 @@
-"""From the competition's files to a prepared data set: in parallel, by shards, and resumable after a kill."""
+"""From images and their table to a prepared data set: in parallel, by shards, and resumable after a kill."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pandas as pd
@@ -20,8 +21,10 @@ from rsna.imaging import DecodePool
 from rsna.imaging.load import MEMORY_LIMIT, TIME_LIMIT
 from rsna.io import digest, file_name
 from rsna.log import progress
+from rsna.preparation.boxes import choose_regions, read_boxes, with_regions
 from rsna.preparation.folder import FAILED_COLUMNS, claim, clear_leftovers, finish
-from rsna.preparation.picture import PictureTask, write_picture
+from rsna.preparation.picture import PictureTask, Region, write_picture
+from rsna.preparation.readers import Reader
 from rsna.preparation.shards import ROW, WHOLE, Shard
 
 DECODERS = (
@@ -39,6 +42,25 @@ DECODERS = (
 )
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What is to be prepared.
+
+    Attributes:
+        root: The folder of the files.
+        table: Their image table, with the path of each below `root`.
+        origin: Empty for the competition's own images; else the external set's name.
+        labels: The choices that made the targets, where there were any.
+        reader: How the files are read.
+    """
+
+    root: Path
+    table: pd.DataFrame
+    origin: str = ""
+    labels: dict[str, Any] = field(default_factory=dict)
+    reader: Reader = "header"
 
 
 @dataclass(frozen=True)
@@ -59,12 +81,23 @@ class PrepareReport:
 
 
 def prepare(config: PrepareConfig, shard: Shard = WHOLE, limit: int | None = None) -> PrepareReport:
-    """Make a prepared data set, or one shard of it, from the competition's training table.
+    """Make a prepared data set, or one shard of it, from the competition's training table; see `prepare_source`."""
+    data = Path(config.env.data)
+    return prepare_source(
+        Source(data, create_competition(config.competition.name).train_table(data)), config, shard, limit
+    )
+
+
+def prepare_source(
+    source: Source, config: PrepareConfig, shard: Shard = WHOLE, limit: int | None = None
+) -> PrepareReport:
+    """Make a prepared data set, or one shard of it.
 
     Run again after a kill, it keeps the pictures that are there and ends with the same bytes as an undisturbed run.
 
     Args:
-        config: The competition, where its files are, where the set goes, and what a picture is.
+        source: The images; what `config.env.data` says is not looked at.
+        config: Where the set goes, what a picture is, and where its region comes from.
         shard: The part of the patients to handle.
         limit: Only the first images of the table.
 
@@ -72,41 +105,55 @@ def prepare(config: PrepareConfig, shard: Shard = WHOLE, limit: int | None = Non
         InputError: For a wrong table, a folder that cannot be written, or one that holds another set.
         RsnaError: Where not a single image could be used, or the disk refused a picture.
     """
-    data, folder = Path(config.env.data), Path(config.env.prepared)
-    table = _source_table(config, data, limit)
-    claim(folder, _describe(config, table))
+    folder = Path(config.env.prepared)
+    table, regions = _with_targets(source, limit), _read_regions(source.table, config)
+    if config.boxes:
+        table = with_regions(table, regions)
+    claim(folder, _describe(source, config, table, regions))
     part = shard.take(table)
     tasks = {
-        image: PictureTask(inside(data, source), inside(folder, target))
-        for image, source, target in zip(part["image_id"], part["source_path"], part["path"], strict=True)
+        image: PictureTask(inside(source.root, path), inside(folder, target), regions.get(image))
+        for image, path, target in zip(part["image_id"], part["source_path"], part["path"], strict=True)
     }
     pending = {image: task for image, task in tasks.items() if not task.is_done()}
-    reasons = _make_pictures(pending, config)
+    reasons = _make_pictures(pending, config, source.reader)
     clear_leftovers({task.target.parent for task in tasks.values()} | ({folder} if shard == WHOLE else set()))
     failed = _failures(part, reasons)
     finish(folder, part[~part["image_id"].isin(list(reasons))], failed, shard.suffix)
     return PrepareReport(folder, len(part) - len(failed), len(tasks) - len(pending), failed[FAILED_COLUMNS])
 
 
-def _source_table(config: PrepareConfig, data: Path, limit: int | None) -> pd.DataFrame:
-    """The competition's table with the path of the picture as `path` and that of the file as `source_path`."""
+def _with_targets(source: Source, limit: int | None) -> pd.DataFrame:
+    """The source's table with the path of the picture as `path` and that of the file as `source_path`."""
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1 image, got {limit}")
-    table = create_competition(config.competition.name).train_table(data)
-    table = check_image_table(table, str(data)).head(limit if limit is not None else len(table))
+    table = check_image_table(source.table, str(source.root))
+    table = table.head(limit if limit is not None else len(table))
     names = zip(table["group_id"].map(file_name), table["image_id"].map(file_name), strict=True)
     return table.assign(source_path=table["path"], path=[f"images/{group}/{image}.png" for group, image in names])
 
 
-def _describe(config: PrepareConfig, table: pd.DataFrame) -> PreparedSpec:
+def _read_regions(table: pd.DataFrame, config: PrepareConfig) -> dict[str, Region]:
+    """The regions that a table of boxes gives, by image id."""
+    if not config.boxes:
+        return {}
+    path, area = Path(config.boxes), config.data.imaging.roi.min_area
+    return choose_regions(read_boxes(path), table["image_id"], config.box_score, area, str(path))
+
+
+def _describe(source: Source, config: PrepareConfig, table: pd.DataFrame, regions: dict[str, Region]) -> PreparedSpec:
     rows = table[["image_id", "group_id", "source_path"]].to_numpy().tolist()
+    boxes = [[image, *astuple(regions[image])] for image in table["image_id"] if image in regions]
     return PreparedSpec(
         competition=config.competition.name,
         imaging=config.data.imaging,
         images=len(table),
         image_list=digest(rows),
-        source=config.env.data,
+        source=str(source.root),
         versions=decoder_versions(),
+        origin=source.origin,
+        labels=source.labels,
+        boxes=digest(boxes) if boxes else "",
     )
 
 
@@ -121,7 +168,7 @@ def decoder_versions() -> dict[str, str]:
     return versions
 
 
-def _make_pictures(tasks: dict[str, PictureTask], config: PrepareConfig) -> dict[str, str]:
+def _make_pictures(tasks: dict[str, PictureTask], config: PrepareConfig, reader: Reader) -> dict[str, str]:
     """Make pictures in parallel; returns why an image could not be used, by image id.
 
     Raises:
@@ -131,7 +178,7 @@ def _make_pictures(tasks: dict[str, PictureTask], config: PrepareConfig) -> dict
         return {}
     reasons = {}
     images = {task: image for image, task in tasks.items()}
-    function = partial(write_picture, spec=config.data.imaging)
+    function = partial(write_picture, spec=config.data.imaging, reader=reader)
     with DecodePool(function, config.env.workers, TIME_LIMIT, MEMORY_LIMIT) as pool:
         for outcome in progress(pool.map(images), "prepare", len(images)):
             if outcome.error is not None:

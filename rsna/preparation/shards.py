@@ -101,6 +101,9 @@ def _common_spec(folders: Sequence[Path]) -> PreparedSpec:
         if spec.hash != first.hash:
             lines = "; ".join(differences(first.identity(), spec.identity()))
             raise InputError(f"{folders[0]} and {folder} are shards of different sets: {lines}")
+        if spec.labels != first.labels:
+            lines = "; ".join(differences(first.labels, spec.labels, "labels"))
+            raise InputError(f"{folders[0]} and {folder} have targets of different rules: {lines}")
     return first
 
 

@@ -35,6 +35,8 @@ def check_reproduces(
     """
     if not Path(data).is_dir():
         raise InputError(f"there is no data folder {data} to compare {prepared.folder} with")
+    if prepared.spec.boxes:
+        logger.warning("%s was cut out by a table of boxes, which a submission does not have", prepared.folder)
     rows = _sample(prepared.table, sample, seed)
     outcomes = decode_images((inside(data, path) for path in rows["source_path"]), prepared.spec.imaging, workers)
     wrong = []

@@ -14,6 +14,8 @@ GLANDULAR_SHARE = {"A": 0.12, "B": 0.28, "C": 0.5, "D": 0.75}
 FAT, GLAND, MUSCLE, SKIN, IMPLANT = 0.26, 0.27, 0.3, 0.14, 0.9  # brightness; gland, muscle and skin add to the fat
 GRAIN = 0.015  # what the texture has below the coarsest pitch
 NIPPLE = 0.045  # its length relative to the breast's depth
+BELLY = 0.09  # what is seen of the belly below the breast, relative to its depth
+FOLD = 0.12  # where the tissue is thinner than this share of the breast's depth, it is no longer the breast
 STRAND_SMOOTHING = 1.0  # mm
 BLOBS = 14
 
@@ -92,20 +94,41 @@ def draw_view(
     return image, thickness
 
 
+def breast_box(anatomy: Anatomy, view: str, frame: Frame) -> tuple[int, int, int, int]:
+    """The box (top, left, bottom, right) of the breast in a picture, before it is mirrored.
+
+    It reaches from the border at the chest wall to the nipple. The strip of chest and belly that runs on beyond the
+    folds above and below the breast is not a part of it; the axilla is.
+    """
+    edge = _edge(anatomy, view, frame)
+    rows = np.flatnonzero(edge > FOLD)
+    deepest = anatomy.depth * float((edge + _nipple(frame))[rows].max())
+    return int(rows[0]), 0, int(rows[-1]) + 1, max(1, int((frame.depths < deepest).sum()))
+
+
 def _skin_distance(anatomy: Anatomy, view: str, frame: Frame) -> np.ndarray:
     """Distance to the skin in mm (H, W), negative in air; exact near the skin only, which is where it matters."""
+    edge = _edge(anatomy, view, frame)
+    slope = anatomy.depth * np.gradient(edge, frame.pitch)
+    edge = anatomy.depth * (edge + _nipple(frame))
+    return (edge[:, None] - frame.depths[None, :]) / np.sqrt(1 + slope**2)[:, None]
+
+
+def _edge(anatomy: Anatomy, view: str, frame: Frame) -> np.ndarray:
+    """The depth of the skin in each row (H,), relative to the breast's; without the nipple."""
     height = frame.heights / anatomy.width
     if view == "CC":
-        edge = np.clip(1 - np.abs(height) ** 2.3, 0, None) ** 0.55
-    else:
-        above = np.clip(1 - np.clip(height / 1.75, 0, None) ** 1.7, 0, None) ** 0.8
-        below = np.clip(1 - np.clip(-height / 0.8, 0, None) ** 2.4, 0, None) ** 0.6
-        axilla, belly = 0.34 * soft_step(8 * (height - 0.5)), 0.09 * soft_step(-8 * (height + 0.5))
-        edge = (above * below) ** 4 + (axilla + belly) ** 4  # a smooth maximum
-        edge = edge**0.25
-    slope = anatomy.depth * np.gradient(edge, frame.pitch)
-    edge = anatomy.depth * (edge + NIPPLE * np.exp(-((frame.heights / 5) ** 4)))
-    return (edge[:, None] - frame.depths[None, :]) / np.sqrt(1 + slope**2)[:, None]
+        return np.clip(1 - np.abs(height) ** 2.3, 0, None) ** 0.55
+    above = np.clip(1 - np.clip(height / 1.75, 0, None) ** 1.7, 0, None) ** 0.8
+    below = np.clip(1 - np.clip(-height / 0.8, 0, None) ** 2.4, 0, None) ** 0.6
+    axilla, belly = 0.34 * soft_step(8 * (height - 0.5)), BELLY * soft_step(-8 * (height + 0.5))
+    edge = (above * below) ** 4 + (axilla + belly) ** 4  # a smooth maximum
+    return edge**0.25
+
+
+def _nipple(frame: Frame) -> np.ndarray:
+    """What the nipple adds to the depth of each row (H,), relative to the breast's."""
+    return NIPPLE * np.exp(-((frame.heights / 5) ** 4))
 
 
 def _tissue(anatomy: Anatomy, view: str, frame: Frame, rng: np.random.Generator, covered: np.ndarray) -> np.ndarray:

@@ -48,17 +48,22 @@ class Renderer:
         cancer = breast.cancer and self.with_cancers
         return draw_lesions(rng, cancer, breast.difficult, self.options.difficulty)
 
+    def exposure(self, breast: Breast, number: int) -> tuple[Frame, list[Lesion]]:
+        """Where the breast lies in its image of that number, and its findings as they show there."""
+        rng = self._stream(IMAGE_STREAM, "LR".index(breast.laterality), number)
+        frame = _draw_frame(rng, self.study, breast.images[number].view)
+        found = self.lesions(breast)
+        return frame, [replace(one, contrast=one.contrast * rng.uniform(*VIEW_VISIBILITY)) for one in found]
+
     def pixels(self, breast: Breast, number: int) -> np.ndarray:
         """The stored values (H, W) uint16 of the breast's image of that number."""
         image, side = breast.images[number], "LR".index(breast.laterality)
         anatomy, study = self.anatomies[side], self.study
-        rng = self._stream(IMAGE_STREAM, side, number)
-        frame = _draw_frame(rng, study, image.view)
+        frame, lesions = self.exposure(breast, number)
         texture = self._stream(TEXTURE_STREAM, side, VIEW_CODES[image.view])
         values, shown = draw_view(anatomy, image.view, image.displaced, frame, texture)
-        for lesion in self.lesions(breast):
-            seen = replace(lesion, contrast=lesion.contrast * rng.uniform(*VIEW_VISIBILITY))
-            add_lesion(values, shown, seen, anatomy, image.view, frame)
+        for lesion in lesions:
+            add_lesion(values, shown, lesion, anatomy, image.view, frame)
         noise = self._stream(IMAGE_STREAM, side, number, 1)
         tone = expose(noise, values, study)
         if breast.laterality == "R":

@@ -26,13 +26,18 @@ def add_lesion(image: np.ndarray, shown: np.ndarray, lesion: Lesion, anatomy: An
         view: Which view.
         frame: The picture's plane.
     """
-    share, lateral, vertical = lesion.place
-    half_width = 0.85 * anatomy.width * np.sqrt(1 - share**2)
-    row, column = frame.pixel(share * anatomy.depth, half_width * project(view, lateral, vertical))
+    row, column = lesion_centre(lesion, anatomy, view, frame)
     _add_body(image, shown, lesion, (row, column), frame.pitch)
     for depth, lateral, vertical, diameter, brightness in _specks(lesion):
         centre = row - project(view, lateral, vertical) / frame.pitch, column + depth / frame.pitch
         _add_speck(image, shown, min(1.0, lesion.contrast * brightness), diameter, centre, frame.pitch)
+
+
+def lesion_centre(lesion: Lesion, anatomy: Anatomy, view: str, frame: Frame) -> tuple[float, float]:
+    """(row, column) of a lesion in the picture of a view, before it is mirrored."""
+    share, lateral, vertical = lesion.place
+    half_width = 0.85 * anatomy.width * np.sqrt(1 - share**2)
+    return frame.pixel(share * anatomy.depth, half_width * project(view, lateral, vertical))
 
 
 def _add_body(image: np.ndarray, shown: np.ndarray, lesion: Lesion, centre: tuple[float, float], pitch: float) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from rsna.competitions import Competition, Threshold, create_competition
+from rsna.competitions.aggregation import Rule
 from rsna.config import load
 from rsna.config.training import TrainConfig
 from rsna.errors import InputError
@@ -85,7 +86,7 @@ def _bundle_lines(folder: Path, log: Path) -> list[str]:
         f"- bundle {_link(folder, log)}, digest {spec.digest[:12]}",
         *(f"- MLflow run `{run}`" for run in spec.mlflow_run_ids if run),
         *([f"- accepted skew: {spec.accepted_skew}"] if spec.accepted_skew else []),
-        *_score_table(competition, oof, spec.aggregation),
+        *_score_table(competition, oof, spec.rule),
         *_threshold_lines(spec.threshold),
     ]
 
@@ -102,7 +103,7 @@ def _summary(config: TrainConfig) -> str:
     )
 
 
-def _score_table(competition: Competition, oof: pd.DataFrame, how: str) -> list[str]:
+def _score_table(competition: Competition, oof: pd.DataFrame, how: Rule) -> list[str]:
     """A Markdown table of the metrics per scored unit: one row per fold, and one for all folds together."""
     rows = {str(fold): competition.evaluate(part, how) for fold, part in oof.groupby("row_fold")}
     rows["all"] = competition.evaluate(oof, how)

@@ -20,6 +20,7 @@ from rsna.tracking.store import first_line
 
 logger = logging.getLogger(__name__)
 
+FIRST_S = 10.0
 LAST_TRIES = 3
 LAST_PAUSE_S = 5.0
 LAST_PATIENCE_S = 600.0  # a training that is over waits no longer for a network that is gone
@@ -135,7 +136,7 @@ class Mirror:
         bucket: The bucket.
         prefix: The folder in the bucket below which `mlruns` lies.
         credentials: As of `storage_client`.
-        every: Seconds between two pushes.
+        every: Seconds between two pushes; the first comes sooner, so that a wrong key is known soon.
     """
 
     def __init__(
@@ -167,8 +168,10 @@ class Mirror:
             logger.warning("gs://%s does not take the last runs; they stay in %s", self._place[0], self.folder)
 
     def _run(self) -> None:
-        while not self._over.wait(self.every):
+        pause = min(FIRST_S, self.every)
+        while not self._over.wait(pause):
             self._push()
+            pause = self.every
         for _ in range(LAST_TRIES):
             if self._push():
                 return

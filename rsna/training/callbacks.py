@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pandas as pd
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from torch import nn
 
 from rsna.config.training import TrainerSpec
 from rsna.errors import RsnaError
@@ -103,8 +104,9 @@ class Recorder(Callback):
             save_weights(module.judged, self.folder.weights)
         if self.spec.last_weights:
             save_weights(module.judged, self.folder.last_weights)
-        if self.spec.tables:
+        if self.spec.tables or self.spec.keep.some:
             self.report.write_tables(self.folder, predictions, epoch)
+        self._keep_epochs(module.judged, epoch)
         write_csv(self.folder.history, pd.DataFrame(self.history.rows))
         self.tracker.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch)
         monitor, best = self.history.monitor, self.history.rows[self.history.best]
@@ -112,6 +114,15 @@ class Recorder(Callback):
             "epoch %d: train loss %.4f, validation loss %.4f, %s %.4f (best %.4f in epoch %d)",
             *(epoch, row["train/loss"], row["val/loss"], monitor, row[monitor], best[monitor], best["epoch"]),
         )
+
+    def _keep_epochs(self, model: nn.Module, epoch: int) -> None:
+        """Keep the weights of this epoch by the rule, and drop those of the epochs that have lost their place."""
+        kept = self.spec.keep.epochs(self.history.scores)
+        if epoch in kept:
+            save_weights(model, self.folder.epoch_weights(epoch))
+        for path in self.folder.tables.glob("*.safetensors"):
+            if path not in {self.folder.epoch_weights(number) for number in kept}:
+                path.unlink()
 
     def _stop_if_stale(self, trainer: pl.Trainer) -> None:
         if self.spec.patience and self.history.waited >= self.spec.patience:
@@ -126,5 +137,8 @@ class EpochCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write the checkpoint atomically. Lightning runs this hook after those of all other callbacks."""
+        if not trainer.is_global_zero:  # takes part and writes nothing; an empty file must not replace the good one
+            trainer.save_checkpoint(self.folder.checkpoint)
+            return
         with atomic_path(self.folder.checkpoint) as part:
             trainer.save_checkpoint(part)

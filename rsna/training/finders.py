@@ -84,7 +84,7 @@ def find_learning_rate(config: TrainConfig, low: float = 1e-6, high: float = 1.0
     """
     if not 0 < low < high or steps < 10:
         raise InputError("the rates must rise from a positive one, over at least 10 steps")
-    plain = replace(config, trainer=replace(config.trainer, effective_batch=None, accumulate=1, devices=1))
+    plain = replace(config, trainer=replace(config.trainer, effective_batch=None, accumulate=1, devices=1, nodes=1))
     split = load_split(plain, _first_fold(plain))
     sweep = RateSweep(np.geomspace(low, high, steps))
     with TemporaryDirectory() as folder, quiet():
@@ -148,7 +148,8 @@ class StepTimer:
             self.fabric = Fabric(accelerator=config.trainer.accelerator, devices=1, precision=config.trainer.precision)
             self.model, self.optimizer = self.fabric.setup(module.model, module.configure_optimizers())
         self.loss = self.fabric.to_device(module.loss)
-        self.shape = (1, config.data.input.channels, config.data.input.height, config.data.input.width)
+        size = (config.data.input.channels, config.data.input.height, config.data.input.width)
+        self.shape = (config.model.views.count, *size)
         self.outputs = len(split.targets)
 
     def run(self, size: int, steps: int = 3) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from rsna.config.training import TrainConfig
+from rsna.config.training import TrainConfig, TrainerSpec
 from rsna.errors import Unfinished
 from rsna.tracking import Tracker
 from rsna.training.callbacks import EpochCheckpoint, LearningRates, Recorder, Seeds
@@ -30,7 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    module: TrainingModule, folder: RunFolder, report: Report, tracker: Tracker, deadline: Deadline | None = None
+    module: TrainingModule,
+    folder: RunFolder,
+    report: Report,
+    tracker: Tracker,
+    deadline: Deadline | None = None,
+    others: Sequence[Callback] = (),
 ) -> History:
     """Train a module from its beginning, or from the last epoch that is in the folder, to its end.
 
@@ -40,6 +45,7 @@ def fit(
         report: Knows the config and the split.
         tracker: Is told the metrics of every epoch.
         deadline: When to be done.
+        others: Further callbacks, after ours.
 
     Raises:
         Unfinished: Where the deadline came first.
@@ -54,11 +60,13 @@ def fit(
         LearningRates(schedule, history),
         Recorder(config.trainer, folder, history, report, tracker),
         *([deadline] if deadline else []),
+        *others,
         EpochCheckpoint(folder),
     ]
     resume = folder.checkpoint if folder.checkpoint.is_file() else None
     if resume:
         logger.info("going on after the last finished epoch of %s", folder.path)
+    _arrange(module, config.trainer)
     with quiet():
         _run(create_trainer(config, folder.path, callbacks, max_epochs=config.trainer.epochs), module, data, resume)
     if deadline and deadline.reached:
@@ -66,12 +74,24 @@ def fit(
     return history
 
 
+def _arrange(module: TrainingModule, spec: TrainerSpec) -> None:
+    """Lay out and translate the module for the device, as asked; neither changes what its weights are called."""
+    if spec.channels_last:
+        module.to(memory_format=torch.channels_last)
+    if spec.compile:
+        module.model.backbone.compile()
+
+
 def create_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **options: Any) -> pl.Trainer:
     """Lightning's trainer for a config, with further options of its own. It writes nothing by itself."""
     spec = config.trainer
+    if spec.processes > 1 and config.model.freeze.epochs:  # what is frozen at first gets no gradient then
+        options["strategy"] = "ddp_find_unused_parameters_true"
     return pl.Trainer(
         accelerator=spec.accelerator,
         devices=spec.devices,
+        num_nodes=spec.nodes,
+        sync_batchnorm=spec.sync_bn,
         precision=spec.precision,
         accumulate_grad_batches=spec.accumulation,
         gradient_clip_val=spec.clip or None,

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from rsna.config import differences, dump
+from rsna.config import differences, dump, load
 from rsna.config.training import TrainConfig
 from rsna.errors import InputError, Unfinished
 from rsna.io import ensure_dir, read_json, read_yaml, write_json, write_yaml
@@ -42,6 +43,11 @@ class RunFolder:
         return self.path / "weights_last.safetensors"
 
     @property
+    def trained_on(self) -> Path:
+        """The groups (patients) that the weights have learnt from; who starts from them must not validate on any."""
+        return self.path / "trained_on.parquet"
+
+    @property
     def checkpoint(self) -> Path:
         """What resuming needs: the state at the end of the last finished epoch."""
         return self.path / "last.ckpt"
@@ -70,6 +76,10 @@ class RunFolder:
     def tables(self) -> Path:
         """The predictions of every epoch, where asked for."""
         return self.path / "epochs"
+
+    def epoch_weights(self, epoch: int) -> Path:
+        """The weights of an epoch, where they were asked for."""
+        return self.tables / f"{epoch:03d}.safetensors"
 
     @property
     def finished(self) -> bool:
@@ -112,6 +122,15 @@ class RunFolder:
         write_json(self.metrics, {"epoch": epoch, "monitor": monitor, "score": values[monitor], "metrics": values})
 
 
+def _read_config(path: Path) -> Any:
+    """A stored config with the defaults of keys that came later; as it stands where it cannot be read any more."""
+    mapping = read_yaml(path)
+    try:
+        return dump(load(TrainConfig, mapping, str(path)))
+    except InputError:
+        return mapping
+
+
 def run_folder(config: TrainConfig, fold: int) -> RunFolder:
     """The run folder of one fold of a config, which need not exist yet.
 
@@ -121,7 +140,7 @@ def run_folder(config: TrainConfig, fold: int) -> RunFolder:
     folder = RunFolder(Path(config.env.runs) / config.name / f"fold_{fold}")
     if not folder.config.is_file():
         return folder
-    found = differences(read_yaml(folder.config), dump(replace(config, fold=fold)))
+    found = differences(_read_config(folder.config), dump(replace(config, fold=fold)))
     other = [line for line in found if not line.startswith(ELSEWHERE)]
     if other:
         raise InputError(

@@ -15,6 +15,7 @@ from rsna.competitions.splits import check_sides
 from rsna.config.training import TrainConfig
 from rsna.data.dataset import ImageDataset, Transform, init_worker
 from rsna.training.augmentation import create_augmentation
+from rsna.training.auxiliary import auxiliary_targets, create_tasks
 from rsna.training.sampler import EpochBatches, EpochPlan
 from rsna.training.split import Split
 
@@ -36,20 +37,22 @@ class FoldData(pl.LightningDataModule):
         """
         super().__init__()
         self.config, self.split = config, split
-        positive, devices = split.positive(split.train), config.trainer.devices
+        positive, devices = split.positive(split.train), config.trainer.processes
         self.plan = EpochPlan(positive, config.sampler, config.trainer.batch_size, config.seed, devices)
         self._rows = split.train.iloc[self.plan.rows].reset_index(drop=True)
         check_sides(self._rows, split.validation)  # once more, now that the training side is resampled
+        tasks = create_tasks(config.auxiliary, split.train)
+        self._auxiliary = auxiliary_targets(tasks, split.train, positive)[self.plan.rows]
 
     @property
     def steps(self) -> int:
         """Optimiser steps per epoch."""
-        return ceil(self.plan.count / self.config.trainer.devices / self.config.trainer.accumulation)
+        return ceil(self.plan.count / self.config.trainer.processes / self.config.trainer.accumulation)
 
     def train_dataloader(self) -> DataLoader:
         """The batches of the current epoch, augmented."""
         transform = create_augmentation(self.config.augmentation)
-        dataset = self._dataset(self._rows, transform)
+        dataset = self._dataset(self._rows, transform, draw_views=True, auxiliary=self._auxiliary)
         trainer = self.trainer
         assert trainer is not None
         batches = EpochBatches(
@@ -61,11 +64,10 @@ class FoldData(pl.LightningDataModule):
         """The validation images in their order, as they are."""
         return self._loader(self._dataset(self.split.validation), batch_size=self.config.trainer.batch_size)
 
-    def _dataset(self, rows: pd.DataFrame, transform: Transform | None = None) -> ImageDataset:
-        config = self.config
-        return ImageDataset(
-            self.split.prepared.folder, rows, config.data.input, self.split.targets, transform, config.seed
-        )
+    def _dataset(self, rows: pd.DataFrame, transform: Transform | None = None, **learning: Any) -> ImageDataset:
+        config, folder = self.config, self.split.prepared.folder
+        how = (transform, config.seed, config.model.views)
+        return ImageDataset(folder, rows, config.data.input, self.split.targets, *how, **learning)
 
     def _loader(self, dataset: ImageDataset, **batching: Any) -> DataLoader:
         gpu = uses_gpu(self.config)

@@ -9,9 +9,13 @@ import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
-from rsna.config.training import EmaSpec
+from rsna.config.training import EmaSpec, SwaSpec
+from rsna.models import Classifier
+from rsna.models.auxiliary import AuxiliaryHeads
 
+NO_SWA = SwaSpec()
 Batch = dict[str, torch.Tensor]
 
 
@@ -23,17 +27,29 @@ class TrainingModule(pl.LightningModule):
         ema: The moving average of its parameters and buffers, or None.
     """
 
-    def __init__(self, model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer, ema: EmaSpec) -> None:
+    def __init__(
+        self,
+        model: Classifier,
+        loss: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        ema: EmaSpec,
+        swa: SwaSpec = NO_SWA,
+        heads: AuxiliaryHeads | None = None,
+    ) -> None:
         """Prepare a model for training.
 
         Args:
             model: Is trained in place.
             loss: Of logits (B, T) and targets (B, T).
-            optimizer: Over the model's parameters.
+            optimizer: Over the model's parameters, and the loss's and the heads' where they have some.
             ema: How to average the weights.
+            swa: From which epoch on to take their mean instead.
+            heads: Auxiliary heads on the model's features, which are trained with it and not kept.
         """
         super().__init__()
-        self.model, self.loss, self._optimizer = model, loss, optimizer
+        self.model, self.loss, self.heads, self._optimizer = model, loss, heads, optimizer
+        self._swa_start = swa.start
+        self.swa = None if swa.start is None else AveragedModel(model, use_buffers=True).requires_grad_(False)
         self.ema = ModelEmaV3(model, decay=ema.decay, use_warmup=ema.warmup) if ema.decay else None
         if self.ema is not None:
             self.ema.requires_grad_(False)
@@ -43,17 +59,36 @@ class TrainingModule(pl.LightningModule):
     @property
     def judged(self) -> nn.Module:
         """The model that is validated, kept and submitted: the average, if there is one."""
+        if self.swa is not None and self.swa.n_averaged > 0:
+            return self.swa.module
         return self.model if self.ema is None else self.ema.module
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; its learning rates are set by `rsna.training.callbacks.LearningRates`."""
+        if self.device.type == "cpu" and "fused" in self._optimizer.defaults:
+            for group in self._optimizer.param_groups:  # a third of the time; on a GPU torch chooses well by itself
+                group["fused"] = True
         return self._optimizer
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """The loss of a batch: `image` (B, V, C, H, W), `target` (B, T)."""
-        loss = self.loss(self.model(batch["image"]), batch["target"])
+        """The loss of a batch: `image` (B, V, C, H, W), `target` (B, T), `auxiliary` (B, A)."""
+        features = self.model.features(batch["image"])
+        loss = self.loss(self.model.classify(features), batch["target"])
+        if self.heads is not None:
+            loss = loss + self.heads.loss(features, batch["auxiliary"])
         self._losses.append(loss.detach())  # read once an epoch: reading waits for the device
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze what is frozen in this epoch."""
+        if self.model.freezer:
+            self.model.freezer.begin_epoch(self.current_epoch)
+            self.model.train()
+
+    def on_validation_epoch_start(self) -> None:
+        """Take the epoch's last weights into their mean, which is then validated."""
+        if self.swa is not None and self._swa_start is not None and self.current_epoch >= self._swa_start:
+            self.swa.update_parameters(self.model)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then follow with the average."""

@@ -12,6 +12,7 @@ from torch import nn
 from rsna.competitions import Threshold
 from rsna.config.training import TrainConfig
 from rsna.data import read_pictures
+from rsna.data.views import sample_pictures
 from rsna.errors import InputError
 from rsna.inference.predictions import prediction_table
 from rsna.inference.predictor import Predictor
@@ -53,9 +54,12 @@ class Report:
         """The prediction table of the validation images, made as a submission would make it."""
         device = "cpu" if self.config.trainer.accelerator == "cpu" else "auto"
         predictor = Predictor([model], self.config.data.input, device, self.config.trainer.batch_size)
-        table = self.split.validation
-        pictures = progress(read_pictures(self.split.prepared, table), "out-of-fold predictions", len(table))
-        return self.predictions(predictor.predict(pictures)[:, 0], epoch)
+        prepared, table = self.split.prepared, self.split.validation
+        pictures = sample_pictures(
+            table, self.config.model.views, range(len(table)), lambda rows: read_pictures(prepared, table.iloc[rows])
+        )
+        found = predictor.predict(progress(pictures, "out-of-fold predictions", len(table)))
+        return self.predictions(found[:, 0], epoch)
 
     def write_tables(self, folder: RunFolder, predictions: pd.DataFrame, epoch: int) -> None:
         """Write the image and the unit predictions of an epoch."""

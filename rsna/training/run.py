@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from rsna.config import dump
@@ -13,10 +15,12 @@ from rsna.config.training import TrainConfig
 from rsna.models import create_loss, create_model, load_weights
 from rsna.tables import write_parquet
 from rsna.tracking import Tracker
+from rsna.training.auxiliary import create_heads
 from rsna.training.deadline import Deadline
 from rsna.training.fit import fit
 from rsna.training.folder import RunFolder, run_folder
 from rsna.training.history import History
+from rsna.training.initial import load_initial, write_trained_on
 from rsna.training.module import TrainingModule
 from rsna.training.optimizer import create_optimizer
 from rsna.training.report import Report
@@ -26,12 +30,13 @@ from rsna.training.split import Split, list_folds, load_split
 logger = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig, until: float | None = None) -> dict[str, float]:
+def train(config: TrainConfig, until: float | None = None, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
     """Train one fold, or all of them one after the other. A killed run goes on; a finished one is left alone.
 
     Args:
         config: What to train.
         until: When to stop at the latest, as of `time.time()`, in a state to go on from.
+        callbacks: Who else shall see the epochs, or stop the training.
 
     Returns:
         The metrics of the out-of-fold predictions by name; for all folds, their means.
@@ -44,11 +49,13 @@ def train(config: TrainConfig, until: float | None = None) -> dict[str, float]:
     deadline = Deadline(until) if until is not None else None
     folds = list_folds(config) if config.fold == "all" else [config.fold]
     with cpu_threads(config.trainer.threads):
-        results = pd.DataFrame([train_fold(config, fold, deadline) for fold in folds])
+        results = pd.DataFrame([train_fold(config, fold, deadline, callbacks) for fold in folds])
     return {str(name): float(value) for name, value in results.mean().items()}
 
 
-def train_fold(config: TrainConfig, fold: int, deadline: Deadline | None = None) -> dict[str, float]:
+def train_fold(
+    config: TrainConfig, fold: int, deadline: Deadline | None = None, callbacks: Sequence[Callback] = ()
+) -> dict[str, float]:
     """Train one fold to its end and return the metrics of its out-of-fold predictions."""
     folder = run_folder(config, fold)
     if folder.finished:
@@ -59,19 +66,30 @@ def train_fold(config: TrainConfig, fold: int, deadline: Deadline | None = None)
     report = Report(config, load_split(config, fold))
     module = build_module(config, report.split)
     folder.claim(config, fold)
+    write_trained_on(folder, config, report.split)
     tracking = config.tracking if rank_zero_only.rank == 0 else replace(config.tracking, backend="none")
     with folder.marked(), Tracker(tracking, f"{config.name}/fold_{fold}", folder.path) as tracker:
         tracker.log_config(dump(replace(config, fold=fold)))
-        history = fit(module, folder, report, tracker, deadline)
+        history = fit(module, folder, report, tracker, deadline, callbacks)
         return finish(folder, history, report, tracker)
 
 
 def build_module(config: TrainConfig, split: Split) -> TrainingModule:
-    """The module of a fold with its initial weights."""
+    """The module of a fold with its initial weights.
+
+    Raises:
+        InputError: For a config that the model, the heads or the optimiser cannot take.
+        RsnaError: Where pretrained weights cannot be fetched.
+    """
     seed_everything(config.seed, split.fold)
-    model = create_model(config.model, config.data.input, len(split.targets))
-    optimizer = create_optimizer(model, config.optimizer)
-    return TrainingModule(model, create_loss(config.loss), optimizer, config.trainer.ema)
+    outputs, start = len(split.targets), False if config.model.init_from else None
+    model = create_model(config.model, config.data.input, outputs, pretrained=start)
+    if config.model.init_from:
+        load_initial(model, config, split)
+    model.prepare(config.model)
+    loss, heads = create_loss(config.loss, outputs), create_heads(config, split.train, model.head.in_features)
+    optimizer = create_optimizer(model, config.optimizer, loss, *([heads] if heads else []))
+    return TrainingModule(model, loss, optimizer, config.trainer.ema, config.trainer.swa, heads)
 
 
 def finish(folder: RunFolder, history: History, report: Report, tracker: Tracker) -> dict[str, float]:

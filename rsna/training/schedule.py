@@ -42,20 +42,22 @@ class Schedule:
             return _climb(spec, time / spec.warmup)
         if spec.name == "plateau":
             return max(spec.gamma ** count_drops(scores, spec.patience), spec.floor)
-        passed = (time - spec.warmup) / max(self.total - spec.warmup, 1)
-        return _shape(spec, min(passed, 1.0), time - spec.warmup)
+        length = self.total - spec.warmup - spec.cooldown
+        time = min(time - spec.warmup, length)
+        return _shape(spec, time / length, time)
 
 
 def create_schedule(spec: SchedulerSpec, epochs: int, steps: int) -> Schedule:
     """The schedule of a spec over `epochs` epochs of `steps` optimiser steps.
 
     Raises:
-        InputError: For a warm-up that is as long as the training.
+        InputError: For a warm-up and cool-down that are as long as the training.
     """
     schedule = Schedule(spec, epochs, steps)
-    if spec.warmup >= schedule.total:
+    if spec.warmup + spec.cooldown >= schedule.total:
         raise InputError(
-            f"scheduler.warmup={spec.warmup} {spec.unit}s leave nothing of the training's {schedule.total}; lower it"
+            f"scheduler.warmup={spec.warmup} and cooldown={spec.cooldown} {spec.unit}s leave nothing of the training's"
+            f" {schedule.total}; lower them"
         )
     return schedule
 
@@ -78,13 +80,19 @@ def _climb(spec: SchedulerSpec, passed: float) -> float:
 
 
 def _shape(spec: SchedulerSpec, passed: float, time: int) -> float:
-    """What follows the warm-up, at a fraction of the rest of the training."""
-    if spec.name == "step":
-        return max(spec.gamma ** (time // spec.every), spec.floor)
+    """What follows the warm-up, at a fraction of the way to the cool-down and so many units after the warm-up."""
+    drops = {
+        "step": time // spec.every,
+        "multistep": sum(time >= milestone for milestone in spec.milestones),
+        "exponential": time,
+    }
+    if spec.name in drops:
+        return max(spec.gamma ** drops[spec.name], spec.floor)
     heights = {
         "constant": 1.0,
         "cosine": (1 + math.cos(math.pi * passed)) / 2,
         "onecycle": (1 + math.cos(math.pi * passed)) / 2,
+        "restarts": (1 + math.cos(math.pi * (time % spec.every) / spec.every)) / 2,
         "poly": (1 - passed) ** spec.power,
     }
     return spec.floor + (1 - spec.floor) * heights[spec.name]

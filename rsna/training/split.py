@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from rsna.competitions import Competition, create_competition
-from rsna.competitions.splits import check_positives, check_split
+from rsna.competitions.splits import check_positives, check_sides, check_split
 from rsna.config import differences, dump
 from rsna.config.training import TrainConfig
 from rsna.data import PreparedSet
 from rsna.errors import InputError
+from rsna.training.external import EXTERNAL_FOLD, external_rows, rebase, shared_root
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Split:
         competition: Whose images they are.
         prepared: Where the pictures are.
         fold: The validation fold.
-        train: The image table of the training side, every image once.
+        train: The image table of the training side, every image once; external images have the fold -1.
         validation: The image table of the validation side.
     """
 
@@ -47,10 +49,15 @@ def open_prepared(config: TrainConfig) -> PreparedSet:
     """The prepared set of a config, with folds, made the way the config says.
 
     Raises:
-        InputError: Where it has no folds, is of another competition, or was made with other settings: a model trained
-            on it would meet other pictures in the submission.
+        InputError: Where it is an external set, has no folds, is of another competition, or was made with other
+            settings: a model trained on it would meet other pictures in the submission.
     """
     prepared = PreparedSet.open(config.env.prepared, config.env.folds or None)
+    if prepared.spec.origin:
+        raise InputError(
+            f"{prepared.folder} is an external set ({prepared.spec.origin}), which is never validated on; give it as"
+            " external.sets, and the competition's own set as env.prepared"
+        )
     if "fold" not in prepared.table:
         raise InputError(
             f"{prepared.folder} has no folds; make them with `rsna folds`, or name a table with env.folds="
@@ -75,7 +82,8 @@ def load_split(config: TrainConfig, fold: int) -> Split:
     """Split a config's images at one fold.
 
     Raises:
-        InputError: Where the two sides share a patient or an image, the fold does not exist or cannot be scored.
+        InputError: Where the two sides share a patient or an image, the fold does not exist or cannot be scored, and
+            where an external set does not fit.
     """
     competition, prepared = create_competition(config.competition.name), open_prepared(config)
     table, targets = prepared.table, [target.column for target in competition.targets]
@@ -83,11 +91,27 @@ def load_split(config: TrainConfig, fold: int) -> Split:
     held_out = table["fold"] == fold
     check_positives(table[held_out], targets)
     train, validation = table[~held_out], table[held_out]
+    if config.external.sets:
+        external = external_rows(config.external, prepared, targets, fold)
+        prepared = rebase(prepared, shared_root(config.external, prepared))
+        train, validation = _mixed(prepared, external, held_out, config.external.mode)
     if not (train[targets] > 0.5).any(axis=None):
         raise InputError(f"fold {fold} leaves no positive image to train on; make other folds or add patients")
     if config.limit:
         train, validation = (limit_rows(side, targets, config.limit, config.seed) for side in (train, validation))
     return Split(competition, prepared, fold, train.reset_index(drop=True), validation.reset_index(drop=True))
+
+
+def _mixed(
+    prepared: PreparedSet, external: pd.DataFrame, held_out: pd.Series, mode: Literal["mixed", "alone"]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sides of a split with external images in training; raises `InputError` where one is in validation."""
+    own, validation = prepared.table[~held_out].assign(source=prepared.spec.competition), prepared.table[held_out]
+    train = external if mode == "alone" else pd.concat([own, external], ignore_index=True)
+    check_sides(train, validation)
+    if (validation["fold"] == EXTERNAL_FOLD).any():
+        raise InputError("an external image is in the validation side, which is the competition's alone")
+    return train, validation
 
 
 def limit_rows(table: pd.DataFrame, targets: list[str], count: int, seed: int) -> pd.DataFrame:

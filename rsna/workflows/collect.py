@@ -4,28 +4,60 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from rsna.competitions import create_competition
+from rsna.competitions import Competition, Threshold, create_competition
+from rsna.competitions.aggregation import AGGREGATIONS, LearnedAggregation, Rule
+from rsna.competitions.thresholds import choose_threshold
 from rsna.config.training import TrainConfig
-from rsna.data import PreparedSet
+from rsna.data import PreparedSet, read_pictures
+from rsna.data.views import sample_pictures
+from rsna.ensembling.aggregator import compare_aggregations, fit_aggregation
+from rsna.ensembling.selection import RULES
 from rsna.errors import InputError
 from rsna.inference import Bundle, BundleSpec, Predictor, write_bundle
 from rsna.inference.oof import LAW
-from rsna.inference.predictor import check_tta
+from rsna.inference.tta import check_tta
 from rsna.models import create_model, load_weights
 from rsna.preparation.verify import check_reproduces
 from rsna.tracking import code_provenance, read_identity
 from rsna.training.split import open_prepared
+from rsna.workflows.checkpoints import choose
 from rsna.workflows.runs import FinishedRun, common_config, read_runs
 
 logger = logging.getLogger(__name__)
 
+LEARNED = "learned"
 SAMPLE = 4  # pictures of each fold that go through its weights once more
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen on the out-of-fold predictions.
+
+    Attributes:
+        select: The epoch of each fold; see `rsna.ensembling.selection.select_epochs`.
+        aggregation: From images to units, `learned` among them; empty for the configuration's.
+        by: With `learned`: a column of the image table whose values have their own coefficients.
+        threshold: `best`, or a percentile of the units such as `p98.2`.
+    """
+
+    select: str = "best"
+    aggregation: str = ""
+    by: str = ""
+    threshold: str = "best"
+
+    def __post_init__(self) -> None:
+        if self.aggregation not in ("", LEARNED, *AGGREGATIONS):
+            raise InputError(f"--aggregation {self.aggregation}: choose {LEARNED}, {', '.join(AGGREGATIONS)}")
+        if self.by and self.aggregation != LEARNED:
+            raise InputError("--by is for --aggregation learned, which then learns for each value of the column")
+        if self.select not in RULES:
+            raise InputError(f"--select {self.select}: choose one of {', '.join(RULES)}")
 
 
 def collect(
@@ -37,6 +69,7 @@ def collect(
     tta: Sequence[str] = ("none",),
     accept_skew: bool = False,
     overwrite: bool = False,
+    choices: Choices | None = None,
 ) -> Bundle:
     """Make a bundle of trained folds.
 
@@ -49,6 +82,7 @@ def collect(
         tta: Test-time augmentations of the submission.
         accept_skew: Go on although pictures made now may differ from those of the training; the bundle says so.
         overwrite: Replace another bundle.
+        choices: What is chosen on the out-of-fold predictions.
 
     Raises:
         InputError: For a run that is not finished, runs of different configurations, two runs of one fold, predictions
@@ -56,17 +90,23 @@ def collect(
             bundle in `out`.
     """
     check_tta(tta)
+    choices = choices or Choices()
     runs = read_runs(paths)
     config = common_config(runs)
     pictures, competition = _open_pictures(config, prepared, folds), create_competition(config.competition.name)
-    oof, how = join_oofs(runs, pictures.table), config.competition.aggregation
     for run in runs:
         _check_weights(run, pictures)
+    if choices.select != "best":
+        runs = choose(runs, choices.select, pictures)
+    oof, learned = join_oofs(runs, pictures.table), None
+    if choices.aggregation == LEARNED:
+        oof, learned = _learn(competition, oof, pictures, choices.by)
+    how = learned or choices.aggregation or config.competition.aggregation
     code = code_provenance()
     spec = BundleSpec(
         competition=config.competition.name,
-        aggregation=how,
-        threshold=competition.fit_threshold(oof, how),
+        aggregation=LEARNED if learned else how,  # type: ignore[arg-type]
+        threshold=fit_threshold(competition, oof, how, choices.threshold),
         members=tuple(run.member for run in runs),
         tta=tuple(tta),  # type: ignore[arg-type]
         priors=competition.priors(pictures.table),
@@ -74,8 +114,31 @@ def collect(
         mlflow_run_ids=tuple(read_identity(run.folder.path).get("run_id", "") for run in runs),
         commit=code.commit,
         dirty=code.dirty,
+        learned_aggregation=learned,
     )
-    return write_bundle(out, spec, config, oof, [run.folder.weights for run in runs], overwrite)
+    return write_bundle(out, spec, config, oof, [run.weights for run in runs], overwrite)
+
+
+def fit_threshold(competition: Competition, oof: pd.DataFrame, how: Rule, rule: str) -> Threshold:
+    """The threshold of a rule (`choose_threshold`) per unit; the competition's own for `best`."""
+    if rule == "best":
+        return competition.fit_threshold(oof, how)
+    units, target = competition.aggregate(oof, how), competition.targets[0]
+    return choose_threshold(units[target.column], units[target.prediction], rule)
+
+
+def _learn(
+    competition: Competition, oof: pd.DataFrame, pictures: PreparedSet, by: str
+) -> tuple[pd.DataFrame, LearnedAggregation]:
+    """A learned aggregation, and the predictions with the column that it goes by; says what it is worth."""
+    if by:
+        if by not in pictures.table:
+            raise InputError(f"--by {by}: the image table has {', '.join(map(str, pictures.table))}")
+        oof[by] = oof["image_id"].map(pictures.table.set_index("image_id")[by])
+    scores = compare_aggregations(competition, oof, by)[competition.monitor]
+    found = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    logger.info("%s, the learned one nested by fold: %s", competition.monitor, found)
+    return oof, fit_aggregation(oof, [target.name for target in competition.targets], by)
 
 
 def _open_pictures(config: TrainConfig, prepared: Path | None, folds: Path | None) -> PreparedSet:
@@ -118,9 +181,11 @@ def _check_weights(run: FinishedRun, prepared: PreparedSet) -> None:
     columns = [name for name in run.oof if str(name).startswith("pred_")]
     model = create_model(run.config.model, run.config.data.input, len(columns), pretrained=False)
     load_weights(model, run.folder.weights)
-    rows = run.oof.iloc[np.unique(np.linspace(0, len(run.oof) - 1, SAMPLE).astype(int))]
-    files = prepared.table.set_index("image_id").loc[rows["image_id"], "path"]
-    pictures = (prepared.read(path) for path in files)
+    chosen = np.unique(np.linspace(0, len(run.oof) - 1, SAMPLE).astype(int)).tolist()
+    rows, table = run.oof.iloc[chosen], prepared.table.set_index("image_id").loc[run.oof["image_id"]].reset_index()
+    pictures = sample_pictures(
+        table, run.config.model.views, chosen, lambda rows: read_pictures(prepared, table.iloc[rows])
+    )
     found = Predictor([model], run.config.data.input, batch_size=SAMPLE).predict(pictures)[:, 0]  # (SAMPLE, T)
     worst = np.abs(found - rows[columns].to_numpy(np.float32)).max()
     if not worst <= LAW:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rsna.competitions import create_competition
 from rsna.config import dump
 from rsna.errors import RsnaError
 from rsna.io import ensure_dir, write_json
@@ -28,11 +29,13 @@ from rsna.local_kaggle.probe import why_no_sandbox
 from rsna.local_kaggle.profile import load_profile
 from rsna.local_kaggle.settings import Settings as KaggleSettings
 from rsna.local_kaggle.store import Store
+from rsna.workflows.hidden import with_hidden_test
 from rsna.workflows.loop_storage import BUCKET, has_emulator, storage_emulator
 from rsna.workflows.rehearse_checkout import mirror_checkout
 
 STATE = Path(".rsna/local-kaggle")  # where `rsna local-kaggle` looks, too
 STORAGE = Path(".rsna/storage")
+COMPETITION = Path(".rsna/competition")  # with a hidden test, where the real one has none
 RSNA = (sys.executable, "-P", "-m", "rsna.cli.app")  # this very installation, whatever the current folder holds
 LOOPBACK = "127.0.0.1"
 KAGGLE = KaggleSettings(processing_seconds=1.0, submissions_per_day=1000)  # a rehearsal is for doing it again
@@ -54,7 +57,8 @@ class Plan:
         root: The checkout whose code is pushed.
         folder: The rehearsal's own.
         settings: Of the real thing; the bucket is replaced by one in an emulator.
-        data: The competition's folder, with its hidden test.
+        data: The competition's folder.
+        hidden_patients: How many training patients become the hidden test where `data` has none.
         dirty: Push the working tree as it is, instead of the last commit.
         unsafe: Go on without a sandbox where this machine can make none.
         profile: What Kaggle's image has.
@@ -64,6 +68,7 @@ class Plan:
     folder: Path
     settings: Settings
     data: Path
+    hidden_patients: int = 20
     dirty: bool = False
     unsafe: bool = False
     profile: str = "local"
@@ -114,17 +119,18 @@ def rehearsal(plan: Plan, say: Callable[[str], object]) -> Iterator[Rehearsal]:
     """Make the folder, start what is not running, register the competition; afterwards stop what was started.
 
     Raises:
-        InputError: For a folder of data that is no competition, or a checkout without a commit.
+        InputError: For data that are no competition, or too few to hide a part of, and a checkout without a commit.
         RsnaError: Where there is no sandbox here and none was declared dispensable, or something does not start.
     """
     mirror_checkout(plan.root, plan.folder, plan.dirty)
     if not plan.dirty and uncommitted(plan.root):
         say("uncommitted changes are left out: the last commit is rehearsed (--dirty takes the working tree)")
     bucket = (plan.settings.bucket or BUCKET) if has_emulator() else ""
+    competition, hidden = create_competition(plan.settings.name), plan.folder / COMPETITION
     plan = replace(
         plan,
         folder=plan.folder.resolve(),
-        data=plan.data.resolve(),
+        data=with_hidden_test(competition, plan.data, plan.hidden_patients, hidden).resolve(),
         settings=replace(plan.settings, bucket=bucket),
     )
     write_settings(plan.settings, plan.folder / SETTINGS_FILE)

@@ -29,6 +29,7 @@ class FinishedRun:
         epoch: Whose weights were kept, from 0.
         score: Their monitored metric, None where undefined.
         oof: Their out-of-fold predictions.
+        selected: Their file, where it is not that of the best epoch.
     """
 
     folder: RunFolder
@@ -37,6 +38,12 @@ class FinishedRun:
     epoch: int
     score: float | None
     oof: pd.DataFrame
+    selected: Path | None = None
+
+    @property
+    def weights(self) -> Path:
+        """The weights that made the out-of-fold predictions."""
+        return self.selected or self.folder.weights
 
     @classmethod
     def read(cls, path: Path) -> FinishedRun:

@@ -37,7 +37,12 @@ def test_a_good_submission_in_any_order_of_rows(tmp_path: Path, content: str) ->
     [
         ("", "is empty"),
         ("\n\n", "is empty"),
-        (b"PK\x03\x04\xff\xfe\x00", "is not a CSV table in UTF-8"),
+        (b"PK\x03\x04\xff\xfe", "is not a CSV table in UTF-8"),
+        (b"PK\x03\x04\xff\xfe\x00", "holds a NUL byte"),
+        ("prediction_id,cancer\n" + "1_L,0\n" * 20_000, "more than 10006 rows"),
+        ("prediction_id,cancer\n1_L," + "9" * 2**21 + "\n", "a line of more than 1 MB"),
+        ("prediction_id,cancer\n1_L," + "9" * 2**18 + "\n", "field larger than field limit"),
+        ("prediction_id,cancer\n" + "x\ty" * 10_000 + ",0\n", "the id 'x.ty.* is not in the sample"),
         ('prediction_id,cancer\n"1_L', "is not a CSV table"),
         ("\ufeff" + GOOD, "byte order mark"),
         ("prediction_id,cancer\n", "3 of 3 ids are missing, the first is '1_L'"),

@@ -13,6 +13,7 @@ from rsna.config.compose import compose
 from rsna.config.training import TrainConfig
 from rsna.errors import InputError
 from rsna.models import create_loss, create_model
+from rsna.models.auxiliary import AuxiliaryHeads
 from rsna.training.augmentation import create_augmentation
 from rsna.training.optimizer import create_optimizer
 from rsna.training.schedule import create_schedule
@@ -42,10 +43,14 @@ def build(config: TrainConfig) -> None:
     """Make everything that a config names, without memory for weights."""
     with torch.device("meta"):
         model = create_model(config.model, config.data.input, 1, pretrained=False)
-        images = torch.zeros(2, 1, config.data.input.channels, config.data.input.height, config.data.input.width)
+        size = (config.data.input.channels, config.data.input.height, config.data.input.width)
+        images = torch.zeros(2, config.model.views.count, *size)
         assert model(images).shape == (2, 1)
-    create_loss(config.loss)
-    create_optimizer(model, config.optimizer)
+        model.prepare(config.model)
+        loss = create_loss(config.loss)
+        heads = AuxiliaryHeads(config.auxiliary, dict.fromkeys(config.auxiliary, 1), model.head.in_features)
+        assert set(heads(model.features(images))) == set(config.auxiliary)
+    create_optimizer(model, config.optimizer, loss, heads)
     create_schedule(config.scheduler, config.trainer.epochs, 1000)
     create_augmentation(config.augmentation)
 
@@ -115,6 +120,17 @@ def test_debugging_never_writes_where_the_experiment_does(debug: str) -> None:
         ("scheduler=onecycle scheduler.unit=epoch", "unit=step"),
         ("scheduler=cosine_epoch trainer.epochs=1", "leave nothing"),
         ("sampler=balanced sampler.positives_per_batch=16", "positives_per_batch"),
+        ("model.views.mask=0.5", "missing=zero or missing=mask"),
+        ("model.freeze.epochs=10", "no epoch in which"),
+        ("model.init_from=a model.weights=b", "not both"),
+        ("trainer.swa.start=10", "swa.start"),
+        ("trainer=swa trainer.ema.decay=0.9", "swa.start"),
+        ("trainer.effective_batch=32 trainer.nodes=3", "batch_size x devices x nodes"),
+        ("scheduler=multistep scheduler.milestones=[3,1]", "rising order"),
+        ("scheduler=cosine_epoch scheduler.cooldown=9", "leave nothing"),
+        ("loss=aucpr +loss.aucpr_weight=1.0", "surrogate already"),
+        ("+auxiliary.age.weight=0.0", "leave out the entry"),
+        ("+auxiliary.age={loss:ce,scale:2.0}", "ce head"),
     ],
 )
 def test_a_wrong_config_is_one_clear_line(override: str, message: str) -> None:
@@ -134,7 +150,7 @@ def leaves(content: dict[str, object], prefix: str = "") -> list[tuple[str, obje
 def lookup(config: object, key: str) -> object:
     """The value of a dotted key of a spec."""
     for part in key.split("."):
-        config = getattr(config, part)
+        config = config.get(part) if isinstance(config, dict) else getattr(config, part, None)
     return config
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from rsna.config import InputSpec
+from rsna.config import InputSpec, ViewsSpec
 from rsna.data.dataset import ImageDataset, init_worker, item_seed, normalise, to_input
 from rsna.errors import ImageError, InputError
 from rsna.imaging import write_png
@@ -119,3 +119,47 @@ def test_wrong_input_is_refused(tmp_path: Path, table: pd.DataFrame) -> None:
     (tmp_path / "images/2.png").write_bytes(b"")
     with pytest.raises(ImageError, match=r"2\.png"):
         ImageDataset(tmp_path, table, SPEC)[2]
+
+
+def with_views(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as three breasts of two patients: two views, two views, and two views of the same name."""
+    return table.assign(
+        group_id=["a", "a", "a", "a", "b", "b"],
+        prediction_id=["a_L", "a_L", "a_R", "a_R", "b_L", "b_L"],
+        view=["CC", "MLO", "CC", "MLO", "CC", "CC"],
+    )
+
+
+def test_the_views_of_a_sample_are_other_rows_pictures(tmp_path: Path, table: pd.DataFrame) -> None:
+    dataset = ImageDataset(tmp_path, with_views(table), SPEC, views=ViewsSpec("patient", "zero"))
+    single = [item["image"][0] for item in (ImageDataset(tmp_path, table, SPEC)[row] for row in range(6))]
+    item = dataset[1]
+    assert item["image"].shape == (4, 1, 16, 8)
+    assert item["index"] == 1
+    for view, row in zip(item["image"], [1, 0, 3, 2], strict=True):
+        assert view.equal(single[row])
+    alone = dataset[4]["image"]
+    assert alone[0].equal(single[4])
+    assert (alone[1:] == 0).all()
+
+
+def test_repeated_rows_draw_their_partners_anew_and_each_view_is_augmented(tmp_path: Path, table: pd.DataFrame) -> None:
+    rows = with_views(table).assign(view=["CC", "MLO", "ML", "LM", "AT", "LMO"], prediction_id="a_L", group_id="a")
+    rows = pd.concat([rows, rows.iloc[[0] * 20]], ignore_index=True)
+    dataset = ImageDataset(tmp_path, rows, SPEC, views=ViewsSpec("breast"), draw_views=True)
+    partners = {float(dataset[row]["image"][1].mean()) for row in range(6, 26)}
+    assert len(partners) > 3
+    assert float(dataset[0]["image"][0].mean()) not in partners
+    noisy = ImageDataset(tmp_path, rows, SPEC, transform=add_noise, views=ViewsSpec("breast"), draw_views=True)
+    first = noisy[0]["image"]
+    assert not first[0].equal(first[1])
+    assert noisy[0]["image"].equal(first)
+    noisy.set_epoch(1)
+    assert not noisy[0]["image"][0].equal(first[0])
+
+
+def test_auxiliary_targets_go_with_their_rows(tmp_path: Path, table: pd.DataFrame) -> None:
+    auxiliary = np.arange(12, dtype=np.float32).reshape(6, 2)
+    dataset = ImageDataset(tmp_path, table, SPEC, auxiliary=auxiliary)
+    assert dataset[3]["auxiliary"].tolist() == [6, 7]
+    assert ImageDataset(tmp_path, table, SPEC)[3]["auxiliary"].shape == (0,)

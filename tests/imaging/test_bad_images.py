@@ -141,6 +141,15 @@ def test_colour_components_in_the_stream(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("size", [(0, 1), (1, 0), (1, 1), (0xFFFFFFFF, 0)], ids=str)
+def test_absurd_tiles(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = breast(600, 400)
+    frame = bytearray(encode(pixels, "j2k", 12))
+    at = frame.index(b"\xff\x51") + 22  # XTsiz, YTsiz
+    frame[at : at + 8] = b"".join(side.to_bytes(4, "big") for side in size)
+    refused(write_dicom(tmp_path / "a.dcm", pixels, "j2k", 12, frame=bytes(frame)), "absurd tiles")
+
+
 @pytest.mark.parametrize("value", [0, 4095])
 def test_all_pixels_equal(tmp_path: Path, value: int) -> None:
     refused(write_dicom(tmp_path / "a.dcm", np.full_like(PIXELS, value)), "all pixels are equal")

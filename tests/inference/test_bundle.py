@@ -16,7 +16,7 @@ from rsna.config import ModelSpec
 from rsna.config.training import TrainConfig
 from rsna.errors import InputError
 from rsna.inference import Bundle, BundleSpec
-from rsna.inference.schema import SCHEMA_VERSION
+from rsna.inference.schema import SCHEMA_VERSION, SINCE, read_spec
 from rsna.io import digest, sha256_file
 from rsna.models import create_model, load_weights, save_weights
 
@@ -63,6 +63,43 @@ def test_the_digest_follows_the_content_and_nothing_else(
     stricter = make_bundle(folder=tmp_path / "stricter", spec=replace(spec, tta=("none", "hflip")))
     assert same.spec.digest == bundle.spec.digest
     assert len({bundle.spec.digest, swapped.spec.digest, stricter.spec.digest}) == 3
+
+
+OLD = Path(__file__).parent / "fixtures" / "bundle_v1.json"
+
+
+def test_a_bundle_of_version_1_keeps_its_digest_and_gets_the_steps_of_today(tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text(OLD.read_text())
+    spec = read_spec(tmp_path)
+    assert spec.digest == "99011c4c147b574ee169eb6d07afcec22ec8d8535c613a321292f6c89c9a329c"
+    assert spec.step_down == ("no-tta", "half-members", "one-member", "half-resolution")
+    content = json.loads(OLD.read_text())
+    (tmp_path / "bundle.json").write_text(json.dumps(content | {"step_down": []}))
+    with pytest.raises(InputError, match="schema version 1 has no step_down"):
+        read_spec(tmp_path)
+
+
+def test_a_bundle_written_as_version_1_opens(bundle: Bundle) -> None:
+    def age(content: dict) -> None:
+        content["schema_version"] = 1
+        for key in SINCE:
+            del content[key]
+
+    edit(bundle.folder, age)
+    again = Bundle.open(bundle.folder)
+    assert again.spec.schema_version == 1
+    assert again.spec.step_down == bundle.spec.step_down
+    assert again.spec.digest != bundle.spec.digest
+
+
+def test_the_steps_are_part_of_the_content(
+    bundle: Bundle, make_bundle: Callable[..., Bundle], spec: BundleSpec
+) -> None:
+    other = make_bundle(spec=replace(spec, step_down=("one-member",)), overwrite=True)
+    assert other.spec.digest != bundle.spec.digest
+    edit(bundle.folder, lambda content: content.update(step_down=["less"]))
+    with pytest.raises(InputError, match="'less' is not one of no-tta, half-members"):
+        Bundle.open(bundle.folder)
 
 
 def test_the_digest_can_be_computed_from_the_file_alone(bundle: Bundle) -> None:
@@ -118,8 +155,8 @@ def test_a_bundle_that_would_not_open_is_not_written(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(schema_version=SCHEMA_VERSION + 1), "schema version 2, this program reads 1; update"),
-        (lambda c: c.update(schema_version=0), "schema version 0, this program reads 1; collect the bundle again"),
+        (lambda c: c.update(schema_version=SCHEMA_VERSION + 1), "schema version 3, this program reads 1 to 2; update"),
+        (lambda c: c.update(schema_version=0), "schema version 0, this program reads 1 to 2; collect the bundle again"),
         (lambda c: c.pop("schema_version"), "schema version None"),
         (lambda c: c["members"][0].update(sha256="0" * 64), "fold_0.safetensors has the checksum .*000000000000"),
         (lambda c: c.update(oof_sha256="0" * 64), "oof.parquet has the checksum"),
@@ -136,7 +173,7 @@ def test_a_bundle_that_would_not_open_is_not_written(
         (lambda c: c.update(priors={"mass": {"overall": 0.1}}), "priors must be of cancer"),
         (lambda c: c.update(priors={"cancer": {}}), "cancer lacks its overall rate"),
         (lambda c: c["priors"]["cancer"].update(overall=float("inf")), "not JSON compliant"),
-        (lambda c: c["threshold"].update(value=float("nan")), "NaN is not a setting"),
+        (lambda c: c["threshold"].update(value=float("nan")), "NaN is not JSON compliant"),
         (lambda c: c["threshold"].update(value="high"), "threshold.value: expected a number"),
     ],
 )

@@ -112,8 +112,8 @@ def test_of_several_mounted_bundles_the_pushed_one_is_taken(
 ) -> None:
     other = make_bundle(folder=tmp_path / "other", spec=replace(spec, tta=("hflip",)))
     shutil.copytree(other.folder, mounts / "datasets/alice/a-model")
-    assert find_bundle({"bundle": true_bundle.spec.digest}, mounts).folder.name == "rsna-model"
-    assert find_bundle({"bundle": other.spec.digest}, mounts).folder.name == "a-model"
+    assert find_bundle({"bundle": true_bundle.spec.digest}, mounts).name == "rsna-model"
+    assert find_bundle({"bundle": other.spec.digest}, mounts).name == "a-model"
 
 
 def test_a_damaged_bundle_is_refused(run: Callable[..., dict], mounts: Path) -> None:

@@ -162,12 +162,40 @@ def test_a_missing_table_is_named(run: Run, competition: Path, name: str) -> Non
         run()
 
 
-def test_an_id_that_climbs_out_of_the_folder_is_refused(run: Run, competition: Path) -> None:
-    table = pd.read_csv(competition / "test.csv", dtype=str)
-    table.loc[0, "image_id"] = "../../../data/test_images/10/100"
-    table.to_csv(competition / "test.csv", index=False)
-    with pytest.raises(InputError):
-        run()
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../10/100", "does not stay inside"),
+        ("../../../data/test_images/10/100", "does not stay inside"),
+        ("/etc/passwd", "No such file"),  # below the patient's folder, where it is not
+        ("1" * 300, "File name too long"),
+    ],
+)
+def test_an_id_never_becomes_a_path_elsewhere(
+    run: Run, competition: Path, tmp_path: Path, rerun: None, name: str, reason: str
+) -> None:
+    table = create_competition("breast").test_table(competition)
+    text = (competition / "test.csv").read_text().replace(",100,L", f",{name},L")
+    (competition / "test.csv").write_text(text)
+    report = run(probability=True)
+    (failed,) = report["failed"]
+    assert (failed["image_id"], failed["filled_from"]) == (name, "unit")
+    assert reason in failed["reason"]
+    assert set(read(tmp_path / "out" / "s.csv").index) == set(table["prediction_id"])
+
+
+def test_folders_may_be_links_and_dangling_ones_cost_an_image(
+    run: Run, competition: Path, tmp_path: Path, rerun: None
+) -> None:
+    whole = run(probability=True)
+    before = read(tmp_path / "out" / "s.csv")
+    (competition / "test_images").rename(tmp_path / "large disk")
+    (competition / "test_images").symlink_to(tmp_path / "large disk")
+    assert run(probability=True)["filled"] == whole["filled"] == 0
+    pd.testing.assert_series_equal(read(tmp_path / "out" / "s.csv"), before, check_exact=True)
+    (competition / "test_images/10/100.dcm").unlink()
+    (competition / "test_images/10/100.dcm").symlink_to(tmp_path / "nowhere")
+    assert "does not exist" in run()["failed"][0]["reason"]
 
 
 def test_an_output_folder_that_cannot_be_made_is_an_error(run: Run, tmp_path: Path) -> None:

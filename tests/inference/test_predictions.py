@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsna.inference.predictions import fill_missing, prediction_table
+from rsna.competitions import create_competition
+from rsna.inference.fill import SOURCES, fill_missing, prior_table
+from rsna.inference.predictions import prediction_table
 from rsna.inference.schema import Member
 
 NAN = np.nan
@@ -28,19 +30,59 @@ TABLE = pd.DataFrame(
         ("the patient's other breast", [0.1, 0.3, NAN, 0.4], [0.1, 0.3, 0.2, 0.4]),
         ("a whole breast from the other one", [NAN, NAN, 0.6, 0.4], [0.6, 0.6, 0.6, 0.4]),
         ("the prior for a whole patient", [0.1, 0.2, 0.3, NAN], [0.1, 0.2, 0.3, 0.02]),
-        ("nothing is known", [NAN] * 4, [0.02] * 4),
+        ("nothing is known", [NAN] * 4, [0.05, 0.04, 0.03, 0.02]),
     ],
 )
 def test_what_is_filled_in(case: str, given: list[float], expected: list[float]) -> None:
-    found = fill_missing(TABLE, np.array(given, np.float32).reshape(4, 1, 1), [0.02])
+    prior = np.array([[0.05], [0.04], [0.03], [0.02]], np.float32)
+    found, source = fill_missing(TABLE, np.array(given, np.float32).reshape(4, 1, 1), prior)
     np.testing.assert_allclose(found.ravel(), expected, rtol=1e-6, err_msg=case)
+    assert ((source > 0) == np.isnan(given)).all()
+
+
+def test_it_is_said_where_a_value_comes_from() -> None:
+    given = np.array([NAN, 0.2, NAN, NAN], np.float32).reshape(4, 1, 1)
+    _, source = fill_missing(TABLE, given, np.full((4, 1), 0.02, np.float32))
+    assert [SOURCES[index] for index in source] == ["unit", "", "group", "prior"]
+
+
+def test_a_member_that_was_left_out_for_time_is_not_filled_in_with_priors() -> None:
+    given = np.array([[0.1, 0.3], [0.2, NAN], [NAN, NAN], [NAN, NAN]], np.float32)[:, :, None]
+    found, _ = fill_missing(TABLE, given, np.full((4, 1), 0.02, np.float32))
+    np.testing.assert_allclose(found[:2], given[:2])  # what was predicted stays, gaps too
+    np.testing.assert_allclose(found[2, :, 0], [0.15, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(found[3, :, 0], 0.02, rtol=1e-6)
+    given[0, 1] = NAN
+    found, _ = fill_missing(TABLE, given, np.full((4, 1), 0.02, np.float32))
+    np.testing.assert_allclose(found[2, :, 0], [0.15, NAN], rtol=1e-6)  # rather one member than a prior beside it
+
+
+@pytest.mark.parametrize(
+    ("view", "age", "site", "expected"),
+    [
+        ("CC", "50-59", "1", 0.02),  # no key knows better
+        ("MLO", "50-59", "1", 0.04),
+        ("XX", "unknown", "9", 0.02),
+        ("MLO", "70 and over", "1", 0.04 / 0.96 * 0.06 / 0.94 / (0.02 / 0.98)),  # odds multiply
+    ],
+)
+def test_priors_by_view_age_and_site(view: str, age: str, site: str, expected: float) -> None:
+    years = {"50-59": 55.0, "70 and over": 71.0, "unknown": NAN}[age]
+    table = pd.DataFrame({"view": [view], "age": [years], "site_id": [site]})
+    rates = {"overall": 0.02, "view": {"CC": 0.02, "MLO": 0.04}, "age": {"70 and over": 0.06}, "site": {"1": 0.02}}
+    found = prior_table(create_competition("breast"), {"cancer": rates}, table)
+    odds = expected if "70" in age else expected / (1 - expected)
+    np.testing.assert_allclose(found, [[odds / (1 + odds)]], rtol=1e-5)
+    assert found.dtype == np.float32
+    rates["view"] = {"CC": 0.0, "MLO": 1.0}
+    assert np.isfinite(prior_table(create_competition("breast"), {"cancer": rates}, table)).all()
 
 
 def test_members_and_targets_are_filled_apart() -> None:
     given = np.arange(16, dtype=np.float32).reshape(4, 2, 2)
     given[0] = NAN
     given[3] = NAN
-    filled = fill_missing(TABLE, given, [0.5, 0.25])
+    filled, _ = fill_missing(TABLE, given, np.tile(np.array([[0.5, 0.25]], np.float32), (4, 1)))
     np.testing.assert_array_equal(filled[0], given[1])
     np.testing.assert_array_equal(filled[3], [[0.5, 0.25], [0.5, 0.25]])
     np.testing.assert_array_equal(filled[1:3], given[1:3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -68,7 +70,7 @@ def test_no_pictures_no_rows() -> None:
     assert Predictor([Weighted()], SPEC).predict([]).shape[:2] == (0, 1)
 
 
-def test_the_stream_is_pulled_one_batch_at_a_time() -> None:
+def test_the_stream_is_pulled_one_batch_ahead() -> None:
     pulled = []
 
     def source():
@@ -78,9 +80,26 @@ def test_the_stream_is_pulled_one_batch_at_a_time() -> None:
 
     stream = Predictor([Weighted()], SPEC, batch_size=2).stream(source())
     assert next(stream).shape == (2, 1, 2)
-    assert pulled == [0, 1]
+    assert pulled == [0, 1, 2, 3]  # while the models work on the first batch, the second is waited for
     assert not torch.is_inference_mode_enabled()  # it must not leak to whoever consumes the stream
     assert len(list(stream)) == 2
+
+
+def test_the_next_batch_is_decoded_while_the_models_work() -> None:
+    decoded = threading.Event()
+
+    class Waiting(Weighted):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert decoded.wait(30), "nothing comes while the models work"
+            return super().forward(images)
+
+    def source():
+        for index, image in enumerate(pictures(4)):
+            if index == 3:
+                decoded.set()  # of the second batch
+            yield image
+
+    assert len(list(Predictor([Waiting()], SPEC, batch_size=2).stream(source()))) == 2
 
 
 @pytest.mark.parametrize(("name", "axis"), [("hflip", 1), ("vflip", 0)])

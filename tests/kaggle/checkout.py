@@ -48,13 +48,21 @@ class Checkout:
 
     root: Path
     lab: Lab
+    storage: str = ""  # the address of an emulator of buckets
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """In which our commands run."""
+        own = client_environment(self.lab.connection, self.lab.state, os.environ)
+        local = {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1", "STORAGE_EMULATOR_HOST": self.storage}
+        return own | (local if self.storage else {})
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start `rsna` here, as somebody who has typed it."""
         return subprocess.Popen(
             [str(RSNA), *map(str, arguments)],
             cwd=self.root,
-            env=client_environment(self.lab.connection, self.lab.state, os.environ),
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -53,7 +53,7 @@ def test_an_interrupted_download_goes_on_and_leaves_no_half_file(
 def test_rules_that_were_not_accepted_are_named(checkout: Checkout, lab: Lab, data: Path) -> None:
     lab.faults.switch_on("rules-not-accepted")
     said = checkout.rsna("data", "download", "--all", status=1)
-    assert "rules" in said
+    assert "Open https://www.kaggle.com/competitions/rsna-breast/rules and accept" in " ".join(said.split())
     assert names(data) == set()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,9 @@ def test_without_kaggle_it_says_so(checkout: Checkout, lab: Lab) -> None:
     lab.faults.switch_off()
     lab.faults.switch_on("http-error", method="IntrospectToken", status=401)
     assert "refuses the credentials" in checkout.rsna("status", status=2)
+
+
+def test_nobody_waits_for_torch_to_learn_where_things_stand() -> None:
+    code = "import sys, rsna.cli.status, rsna.kaggle.status, rsna.kaggle.model; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"

@@ -1,15 +1,23 @@
-"""The notebooks themselves, run: code, library, prepare in shards, their data set, training, and training resumed."""
+"""The notebooks themselves, run: code, library, prepare in shards, their data set, training, and training resumed.
+
+Meanwhile the runs go to a bucket, and from there into `mlflow.db`.
+"""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from checkout import COMPETITION, Checkout
+from kaggle_lab import wait_for
+from mlflow import MlflowClient
 
+from rsna.kaggle.settings import SETTINGS_FILE, Settings, write_settings
 from rsna.local_kaggle.competitions import add_competition
 from rsna.tracking import read_identity
+from rsna.workflows.loop_storage import storage_emulator
 
 pytestmark = pytest.mark.loop
 
@@ -29,6 +37,14 @@ def options(*overrides: str) -> list[str]:
 
 
 @pytest.fixture
+def bucket(checkout: Checkout, tmp_path: Path) -> Iterator[Path]:
+    """An emulated bucket of the checkout's, as the folder of its objects."""
+    write_settings(Settings("alice", COMPETITION, bucket="runs-of-alice"), checkout.root / SETTINGS_FILE)
+    with storage_emulator(tmp_path / "storage", "runs-of-alice") as checkout.storage:
+        yield tmp_path / "storage"
+
+
+@pytest.fixture
 def prepared(checkout: Checkout, competition: Path) -> Checkout:
     """A checkout that has come as far as a prepared set on Kaggle, made in two shards."""
     add_competition(checkout.lab.store, COMPETITION, competition, "breast")
@@ -42,14 +58,19 @@ def prepared(checkout: Checkout, competition: Path) -> Checkout:
     return checkout
 
 
-def test_from_the_competition_to_a_training_that_another_session_ends(prepared: Checkout) -> None:
+def test_from_the_competition_to_a_training_that_another_session_ends(prepared: Checkout, bucket: Path) -> None:
     lab = prepared.lab
     names = lab.file_names("rsna-prepared")
     assert {"spec.json", "table.parquet"} <= set(names)
     assert sum(name.startswith("images/") for name in names) == len(names) - 2
 
     endless = options(*PICTURES, *TRAINING, "trainer.epochs=1000")
-    said = prepared.rsna("kaggle", "run", "train", "--folds", "2", "--timeout", "60", *endless)
+    training = prepared.start("kaggle", "run", "train", "--folds", "2", "--timeout", "60", *endless)
+    wait_for(lambda: bool(list(bucket.rglob("mlruns/*/*/metrics/val/loss"))), 120)
+    newest = {"userName": "alice", "kernelSlug": "rsna-train"}
+    assert lab.call("GetKernelSessionStatus", newest)["status"] == "RUNNING"  # and the run is on the bucket already
+    said, _ = training.communicate(timeout=300)
+    assert training.returncode == 0, said
     assert "INCOMPLETE" in said
     first = prepared.output("rsna-train", 1) / "runs/smoke/tiny/fold_0"
     assert "no time is left" in (first / "incomplete.json").read_text()
@@ -64,6 +85,11 @@ def test_from_the_competition_to_a_training_that_another_session_ends(prepared: 
     assert run == read_identity(folder / "runs/smoke/tiny/fold_0")
     assert run["commit"] == describe_head(prepared)
     assert list((folder / "mlruns").glob(f"*/{run['run_id']}/metrics/val/loss"))
+
+    assert "runs: 1 added" in prepared.rsna("runs", "pull")
+    client = MlflowClient(f"sqlite:///{prepared.root}/mlflow.db")
+    losses = client.get_metric_history(str(run["run_id"]), "val/loss")
+    assert len(losses) == epochs[1] - 1  # of both sessions, each once; the history has a header
 
     # the unmodified client: code, prepared set and competition are found; the default config wants larger pictures
     pushed = lab.kaggle("kernels", "push", "-p", prepared.root / "kaggle_kernels/train")

@@ -96,6 +96,16 @@ def test_what_the_command_of_kaggle_takes_for_success_is_a_failure(
 
 
 @pytest.mark.loop
+def test_a_used_up_quota_of_gpu_hours_is_said(ready: Checkout, lab: Lab) -> None:
+    ready.write_metadata("library", enable_gpu="true", machine_shape="NvidiaTeslaT4")
+    version = ready.kernel_versions("rsna-library")
+    lab.faults.switch_on("quota-exhausted")
+    said = ready.rsna("kaggle", "run", "library", status=1)
+    assert "Kaggle refused to run alice/rsna-library: Maximum weekly GPU quota of 30.00 hours" in said
+    assert ready.kernel_versions("rsna-library") == version
+
+
+@pytest.mark.loop
 def test_a_push_that_comes_too_soon_is_tried_again_and_the_log_is_whole_although_its_stream_broke(
     ready: Checkout, lab: Lab
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -128,3 +130,21 @@ def test_passing_trouble_is_waited_out(checkout: Checkout, lab: Lab) -> None:
         lab.faults.switch_on("http-error", method=method, status=429, times=1)
     lab.faults.switch_on("upload-cut", times=1)
     assert "; pushed" in checkout.rsna("kaggle", "push-code")
+
+
+@pytest.mark.loop
+def test_a_version_that_never_gets_ready_ends_the_wait(checkout: Checkout, lab: Lab) -> None:
+    checkout.rsna("kaggle", "push-code")
+    before = version(lab)
+    checkout.commit("conf/extra.yaml", "a: stuck\n")
+    lab.faults.switch_on("dataset-stuck", times=1)
+    impatient = (
+        "import sys; from rsna.kaggle import datasets; from rsna.cli.app import main;"
+        "datasets.WAIT_S = 2.0; sys.argv = ['rsna', 'kaggle', 'push-code']; main()"
+    )
+    command = [sys.executable, "-c", impatient]
+    done = subprocess.run(command, cwd=checkout.root, env=checkout.environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert f"alice/rsna-code: version {before + 1} was not ready after 2 s; Kaggle shows version {before}" in said
+    assert "push again" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from kagglesdk.kaggle_object import DateTimeSerializer, TimeDeltaSerializer
 from slugify import slugify as clients_slugify
 
 from rsna.local_kaggle.blobs import Blobs
+from rsna.local_kaggle.competitions import add_competition, takes_code
 from rsna.local_kaggle.context import Context
 from rsna.local_kaggle.faults import Faults
 from rsna.local_kaggle.files import list_files, remove_links, remove_tree
@@ -110,7 +112,7 @@ def mounted(context: Context, hidden: str = "", **sources: list[str]) -> dict[st
 def test_both_layouts(context: Context, breast: Path) -> None:
     add_dataset(context, "alice", "rsna-code", "READY", "READY", "BLOBS_RECEIVED")
     add_output(context, "alice", "library", "COMPLETE", "ERROR")
-    context.store.write("INSERT INTO competitions VALUES ('rsna-breast', ?, 'breast')", str(breast))
+    add_competition(context.store, "rsna-breast", breast, "breast")
     sources = {"dataset": ["alice/rsna-code"], "kernel": ["alice/library"], "competition": ["rsna-breast"]}
     names = ["sample_submission.csv", "test.csv", "train.csv", "train_images"]
     code, library = {"rsna-code": "1/2"}, {"library": "1/working"}
@@ -154,3 +156,13 @@ def test_trees_hold_plain_files_only(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "sub"]
     remove_tree(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_a_state_folder_of_an_earlier_version_goes_on(tmp_path: Path, breast: Path) -> None:
+    with sqlite3.connect(tmp_path / "kaggle.db") as database:
+        database.execute("CREATE TABLE competitions (name TEXT PRIMARY KEY, folder TEXT NOT NULL, competition TEXT)")
+        database.execute("INSERT INTO competitions VALUES ('older', ?, 'breast')", [str(breast)])
+    store = Store(tmp_path)
+    add_competition(store, "newer", breast, "breast", "file")
+    kinds = {row["name"]: takes_code(row) for row in Store(tmp_path).rows("SELECT * FROM competitions")}
+    assert kinds == {"older": True, "newer": False}

@@ -6,10 +6,11 @@ import errno
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from session_lab import ask, run, run_well
+from session_lab import ask, run, run_well, sandboxed_runner
 
 import rsna
 from rsna.errors import RsnaError
@@ -165,3 +166,25 @@ def test_a_sandbox_that_cannot_be_set_up_says_why(tmp_path: Path) -> None:
         run(tmp_path, "pass", mounts=mounts)
     assert not list((tmp_path / "working").iterdir())
     assert os.listdir(tmp_path / "scratch" / "root") == []
+
+
+FORK_WITHOUT_END = """
+import os, signal
+children = 0
+try:
+    while children < 2000:
+        if os.fork() == 0:
+            signal.pause()
+        children += 1
+except OSError as error:
+    print(children, type(error).__name__)
+"""
+
+
+def test_a_fork_bomb_is_contained() -> None:
+    sandbox = replace(sandboxed_runner().image().sandbox(), processes=400)
+    done = sandbox.run(["python", "-c", FORK_WITHOUT_END])
+    children, error = done.stdout.decode().split()
+    assert error == "BlockingIOError"
+    assert 100 < int(children) < 400
+    assert sandbox.run(["python", "-c", "print(1)"]).stdout == b"1\n"  # and nothing is left of it

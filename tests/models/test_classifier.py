@@ -48,12 +48,16 @@ def test_any_backbone_gives_one_logit_per_sample_and_output(backbone: str, pool:
         ("avg", [2.0, 1.0]),
         ("max", [4.0, 3.0]),
         ("avgmax", [3.0, 2.0]),
+        ("concat", [2.0, 1.0, 4.0, 3.0]),
+        ("gem_channel", [(66 / 3) ** (1 / 3), (27 / 3) ** (1 / 3)]),
         ("gem", [(66 / 3) ** (1 / 3), (27 / 3) ** (1 / 3)]),  # the cubic mean
     ],
 )
 def test_pooling(pool: str, expected: list[float]) -> None:
     features = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [4.0, 3.0]]])  # shape: (B=1, places=3, F=2)
-    assert_close(GlobalPool(pool)(features), torch.tensor([expected]))
+    module = GlobalPool(pool, features=2)
+    assert_close(module(features), torch.tensor([expected]))
+    assert module.outputs == len(expected)
 
 
 def test_gem_learns_its_exponent_and_survives_zeros_and_half_precision() -> None:
@@ -62,6 +66,14 @@ def test_gem_learns_its_exponent_and_survives_zeros_and_half_precision() -> None
     assert pool.exponent.grad is not None
     assert torch.isfinite(pool.exponent.grad)
     assert torch.isfinite(pool(torch.full((1, 4, 2), 60.0, dtype=torch.float16))).all()
+
+
+def test_gem_may_learn_an_exponent_per_feature() -> None:
+    pool = GlobalPool("gem_channel", features=2)
+    with torch.no_grad():
+        pool.exponent.copy_(torch.tensor([1.0, 30.0]))
+    features = torch.tensor([[[1.0, 1.0], [3.0, 3.0]]])  # (B=1, places=2, F=2)
+    assert_close(pool(features), torch.tensor([[2.0, 3.0 / 2 ** (1 / 30)]]))  # the mean, nearly the maximum
 
 
 def test_an_unknown_pooling_is_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.metrics import log_loss
+from sklearn.metrics import average_precision_score, log_loss
 from torch.nn import functional
 from torch.testing import assert_close
 
@@ -68,3 +68,61 @@ def test_a_batch_without_any_known_target_has_no_gradient() -> None:
 def test_half_precision_logits_do_not_overflow() -> None:
     loss = create_loss(LossSpec(positive_weight=100.0))(torch.full((1, 1), -6e4, dtype=torch.float16), torch.ones(1, 1))
     assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize(("logit", "target"), [(-3.0, 1.0), (0.5, 0.0), (2.0, 1.0), (1.0, 0.4)])
+def test_focal_discounts_what_is_easy_and_mse_is_the_brier_score(logit: float, target: float) -> None:
+    pair = torch.tensor([[logit]]), torch.tensor([[target]])
+    distance = abs(target - float(torch.tensor(logit).sigmoid()))
+    plain = create_loss(LossSpec())(*pair)
+    assert_close(create_loss(LossSpec("focal", focal_gamma=2.0))(*pair), plain * distance**2)
+    assert_close(create_loss(LossSpec("focal", focal_gamma=0.0))(*pair), plain)
+    assert float(create_loss(LossSpec("mse"))(*pair)) == pytest.approx(distance**2)
+
+
+def test_a_weighted_loss_and_a_sum() -> None:
+    logits, targets = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]])
+    plain = create_loss(LossSpec())(logits, targets)
+    assert_close(create_loss(LossSpec(weight=8.0))(logits, targets), 8 * plain)
+    surrogate = create_loss(LossSpec("aucpr")).eval()(logits, targets)
+    both = create_loss(LossSpec(weight=2.0, aucpr_weight=0.5)).eval()
+    assert_close(both(logits, targets), 2 * plain + surrogate)
+
+
+def test_the_precision_recall_surrogate_learns_a_ranking() -> None:
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(400, 5, generator=random)
+    hidden = features @ torch.tensor([1.0, -1, 2, 0, 0])
+    targets = (hidden + torch.randn(400, generator=random) > 3).float()[:, None]
+    model, loss = torch.nn.Linear(5, 1), create_loss(LossSpec("aucpr"))
+    torch.nn.init.zeros_(model.weight)
+    before = average_precision_score(targets[:, 0], torch.randn(400, generator=random))
+    optimizer = torch.optim.Adam([*model.parameters(), *loss.parameters()], lr=0.05)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss(model(features), targets).backward()
+        optimizer.step()
+    after = average_precision_score(targets[:, 0], model(features)[:, 0].detach())
+    assert after > before + 0.4
+    multipliers = dict(loss.named_parameters())["multipliers"]
+    assert (multipliers >= -0.05).all()
+    assert multipliers.detach().std() > 0.01  # they have moved apart
+
+
+def test_the_surrogates_multipliers_climb_while_the_rest_descends() -> None:
+    loss = create_loss(LossSpec("aucpr"))
+    logits = torch.tensor([[5.0], [5.0], [5.0]], requires_grad=True)  # three alarms, one of them right
+    loss(logits, torch.tensor([[1.0], [0.0], [0.0]])).backward()
+    assert logits.grad is not None
+    assert (logits.grad[1:] > 0).all()  # descent lowers the false alarms
+    high = dict(loss.named_parameters())["multipliers"].grad
+    assert high is not None
+    assert high[-1] < 0  # descent raises the price of a high precision that is not kept
+
+
+@pytest.mark.parametrize("name", ["focal", "mse", "aucpr"])
+def test_unknown_targets_cost_nothing_in_any_loss(name: str) -> None:
+    loss = create_loss(LossSpec(name)).eval()  # type: ignore[arg-type]
+    logits, targets = torch.tensor([[1.0], [-2.0], [0.5]]), torch.tensor([[1.0], [0.0], [NAN]])
+    assert_close(loss(logits, targets), loss(logits[:2], targets[:2]))
+    assert float(loss(logits, torch.full((3, 1), NAN)).detach()) == 0

@@ -49,6 +49,34 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def prepared_views(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 patients in 3 folds, two views of each breast but for some, with what else the training table knows."""
+    folder = tmp_path_factory.mktemp("prepared_views")
+    random = np.random.default_rng(1)
+    rows = []
+    for patient in range(12):
+        for side, view in (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))[: 3 if patient % 4 == 3 else 4]:
+            positive = patient % 4 < 2 and side == "LR"[patient % 2]
+            image = f"{patient}{side}{view}"
+            path = f"images/p{patient}/{image}.png"
+            write_png(folder / path, draw_picture(random, positive))
+            known = (float(positive), float(positive and patient % 3 > 0), 1.0, float(patient == 3), 40.0 + patient)
+            own = (image, f"p{patient}", f"p{patient}_{side}", path, float(positive), *known)
+            rows.append((*own, view, f"m{patient % 3}", str(1 + patient % 2), patient // 4))
+    auxiliary = [f"aux_{name}" for name in ("biopsy", "invasive", "BIRADS", "difficult_negative_case", "age")]
+    ids = ["image_id", "group_id", "prediction_id", "path"]
+    kept = ["view", "machine_id", "site_id", "fold"]
+    table = pd.DataFrame(rows, columns=[*ids, "target_cancer", *auxiliary, *kept])
+    PreparedSpec("breast", ImagingSpec(height=HEIGHT, width=WIDTH), len(table), "0" * 64).write(folder)
+    write_csv(folder / "folds.csv", table[["image_id", "fold"]])
+    write_parquet(
+        folder / "table.parquet",
+        table.drop(columns="fold").astype(dict.fromkeys(["target_cancer", *auxiliary], np.float32)),
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
 def overrides_into(prepared: Path) -> Callable[[Path], list[str]]:
     """Overrides that make any experiment train on the tiny set in a second or two, into the given folder."""
     size = f"{{height: {HEIGHT}, width: {WIDTH}}}"

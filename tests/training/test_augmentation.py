@@ -10,7 +10,7 @@ import pytest
 from rsna.config.training import AugmentationSpec
 from rsna.training.augmentation import create_augmentation
 
-SETS = ["light", "medium"]
+SETS = ["light", "medium", "heavy", "first_place", "sixth_place"]
 
 
 def picture(dtype: type = np.uint8) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from rsna.config import InputSpec, ModelSpec
-from rsna.config.training import EmaSpec, LossSpec, OptimizerSpec
+from rsna.config.training import EmaSpec, LossSpec, OptimizerSpec, SwaSpec
 from rsna.models import create_loss, create_model
 from rsna.training.module import TrainingModule
 from rsna.training.optimizer import create_optimizer
@@ -66,3 +66,23 @@ def test_losses_and_logits_are_handed_over_once() -> None:
     probabilities, loss = module.take_validation()
     assert_close(torch.from_numpy(probabilities), logits.sigmoid(), rtol=1e-4, atol=1e-5)
     assert loss == pytest.approx(float(module.loss(logits, batch["target"])), rel=1e-4)
+
+
+def test_the_mean_of_the_last_epochs_weights() -> None:
+    model = create_model(ModelSpec("test_resnet", pretrained=False), InputSpec(64, 32), 1)
+    optimizer = create_optimizer(model, OptimizerSpec())
+    module = TrainingModule(model, create_loss(LossSpec()), optimizer, EmaSpec(0.0), SwaSpec(start=0))
+    assert module.judged is model
+    assert module.swa is not None
+    first = {name: tensor.double() for name, tensor in model.state_dict().items()}
+    for shift in range(3):
+        with torch.no_grad():
+            for tensor in model.state_dict().values():
+                tensor.add_(shift)
+        module.swa.update_parameters(model)
+    assert module.judged is module.swa.module
+    for name, tensor in module.judged.state_dict().items():
+        if tensor.is_floating_point():  # shifted by 0, 1 and 3 in all
+            assert_close(tensor.double(), first[name] + 4 / 3, rtol=1e-5, atol=1e-5)
+    assert not any(parameter.requires_grad for parameter in module.judged.parameters())
+    assert set(module.judged.state_dict()) == set(model.state_dict())

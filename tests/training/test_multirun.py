@@ -52,3 +52,12 @@ def test_a_multirun_without_a_sweep_is_refused() -> None:
 def test_what_hydra_refuses_is_an_input_error(tiny_overrides: list[str], override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         train_many([*tiny_overrides, override])
+
+
+@pytest.mark.slow
+def test_a_launcher_runs_jobs_side_by_side(tiny_overrides: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install hydra-joblib-launcher")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    train_many([*tiny_overrides, *launcher, "trainer.epochs=1", "seed=0,1"])
+    finished = {path.relative_to(tmp_path / "runs").parts[0] for path in tmp_path.rglob("metrics.json")}
+    assert finished == {"trial,seed=0", "trial,seed=1"}

@@ -91,7 +91,7 @@ def test_the_run_folder_holds_what_it_should_and_nothing_else(
     assert {"plots/loss.png", "plots/roc.png", "plots/hardest_cases.png"} <= plots
     assert files - plots - tables == {
         *("config.yaml", "history.csv", "last.ckpt", "metrics.json", "oof.parquet"),
-        *("weights.safetensors", "weights_last.safetensors"),
+        *("weights.safetensors", "weights_last.safetensors", "trained_on.parquet"),
     }
     assert tables <= files
     assert load(TrainConfig, read_yaml(folder / "config.yaml")) == config

@@ -26,6 +26,12 @@ STEPS = 5  # per epoch
         (SchedulerSpec("step", "epoch", every=2), [1, 1, 0.1, 0.1]),
         (SchedulerSpec("step", "epoch", every=1, gamma=0.5, floor=0.3), [1, 0.5, 0.3, 0.3]),
         (SchedulerSpec("poly", "epoch"), [1, 0.75, 0.5, 0.25]),
+        (SchedulerSpec("poly", "epoch", cooldown=2, floor=0.1), [1, 0.55, 0.1, 0.1]),
+        (SchedulerSpec("cosine", "epoch", warmup=1, warmup_start=0.5, cooldown=1), [0.5, 1, 0.5, 0]),
+        (SchedulerSpec("exponential", "epoch", gamma=0.5, floor=0.2), [1, 0.5, 0.25, 0.2]),
+        (SchedulerSpec("exponential", "epoch", gamma=0.5, warmup=1, cooldown=1), [0.01, 1, 0.5, 0.25]),
+        (SchedulerSpec("multistep", "epoch", milestones=(1, 3), gamma=0.1), [1, 0.1, 0.1, 0.01]),
+        (SchedulerSpec("restarts", "epoch", every=2), [1, 0.5, 1, 0.5]),
         (SchedulerSpec("poly", "epoch", power=2.0, floor=0.2), [1, 0.65, 0.4, 0.25]),
     ],
 )

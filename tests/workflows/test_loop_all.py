@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from rsna.competitions import create_competition
 from rsna.inference import Bundle
@@ -22,7 +24,7 @@ from rsna.local_kaggle.probe import why_no_sandbox
 from rsna.local_kaggle.profile import load_profile
 from rsna.local_kaggle.store import Store
 from rsna.synthetic import BreastOptions, make_breast
-from rsna.workflows.rehearse import STATE
+from rsna.workflows.rehearse import COMPETITION, STATE
 from rsna.workflows.rehearse_checkout import mirror_checkout
 
 pytestmark = pytest.mark.loop
@@ -31,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PREPARE = ("data=breast_256", "data.imaging.height=96", "data.imaging.width=64")
 SIZE = (*PREPARE, "data.input.height=64", "data.input.width=32")
 TRAIN = ("experiment=breast/demo", *SIZE, "fold=all", "trainer.epochs=1", "scheduler.warmup=0")
+HIDDEN = ("--hidden-patients", "4")
 SECONDS = 900
 
 
@@ -47,11 +50,11 @@ def rehearse(base: Path, stage: str, *options: str) -> subprocess.CompletedProce
     overrides = [word for text in PREPARE for word in ("--prepare", text)]
     overrides += [word for text in TRAIN for word in ("--train", text)]
     places = ["--data", f"{base}/data", "--folder", f"{base}/rehearsal", "--settings", f"{base}/{SETTINGS_FILE}"]
-    command = [sys.executable, "-m", "rsna.cli.app", "rehearse", stage, "--folds", "2", *places, *overrides]
+    command = [sys.executable, "-m", "rsna.cli.app", "rehearse", stage, "--folds", "2", *HIDDEN, *places, *overrides]
     return subprocess.run(
         [*command, *options],
         cwd=base / "checkout",
-        env=os.environ,
+        env={**os.environ, "PYTHONPATH": str(base / "checkout")},  # one state of the code from end to end
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -61,7 +64,7 @@ def rehearse(base: Path, stage: str, *options: str) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A tiny competition, settings, and a checkout with the code as it is here."""
+    """A tiny competition as it is downloaded, settings, and a checkout with the code as it is here."""
     if reason := why_no_sandbox(open_image(load_profile())):
         pytest.skip(f"no sandbox here: {reason}")
     base = tmp_path_factory.mktemp("loop")
@@ -69,7 +72,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for words in (["add", "-A"], ["commit", "-qm", "as it is"]):
         git = ["git", "-C", str(base / "checkout"), "-c", "user.name=t", "-c", "user.email=t@example.org"]
         subprocess.run([*git, *words], check=True)
-    make_breast(base / "data", BreastOptions(10, 4, scale=0.03, seed=1, positive_rate=0.4))
+    make_breast(base / "data", BreastOptions(14, 1, scale=0.03, seed=1, positive_rate=0.4))
+    shutil.rmtree(base / "data" / "hidden")
     write_settings(Settings("alice", "rsna-breast", bucket="runs-of-alice"), base / SETTINGS_FILE)
     yield base
     assert find_server(base / "rehearsal" / STATE) is None
@@ -94,9 +98,11 @@ def test_the_submission_is_scored_and_proven_offline(walked: Walked) -> None:
     assert "8,000 patients would be through after" in walked.output
 
 
-def test_the_scored_file_is_at_hand(walked: Walked, base: Path) -> None:
+def test_the_scored_file_is_at_hand(walked: Walked) -> None:
     competition = create_competition("breast")
-    competition.check_submission(walked.folder / "submission.csv", base / "data" / "hidden" / "sample_submission.csv")
+    competition.check_submission(
+        walked.folder / "submission.csv", walked.folder / COMPETITION / "hidden" / "sample_submission.csv"
+    )
     assert f"submission: {walked.folder / 'submission.csv'}" in walked.output
 
 
@@ -112,7 +118,12 @@ def test_the_runs_came_by_the_bucket_and_have_the_score(walked: Walked) -> None:
     with sqlite3.connect(walked.folder / "mlflow.db") as database:
         names = {row[0] for row in database.execute("SELECT name FROM runs WHERE status = 'FINISHED'")}
         scored = {row[0] for row in database.execute("SELECT key FROM metrics")}
+        runs = [row[0] for row in database.execute("SELECT run_uuid FROM runs")]
     assert names == {"demo/fold_0", "demo/fold_1"}
+    client = MlflowClient(f"sqlite:///{walked.folder}/mlflow.db")
+    for run in runs:
+        plots = client.list_artifacts(run, "plots")
+        assert Path(client.download_artifacts(run, plots[0].path)).stat().st_size > 0
     assert "kaggle/public" in scored
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from rsna.competitions import create_competition
 from rsna.errors import RsnaError
 from rsna.kaggle.settings import Settings, read_settings
 from rsna.local_kaggle.connection import find_server
 from rsna.local_kaggle.store import Store
+from rsna.synthetic import BreastOptions, make_breast
 from rsna.workflows import rehearse
-from rsna.workflows.rehearse import STATE, Plan, StepError, rehearsal
+from rsna.workflows.rehearse import COMPETITION, STATE, Plan, StepError, rehearsal
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -117,6 +119,15 @@ def test_without_an_emulator_there_is_no_bucket(plan: Plan, monkeypatch: pytest.
         assert on.settings.bucket == ""
         assert "STORAGE_EMULATOR_HOST" not in on.environment
         assert os.environ["STORAGE_EMULATOR_HOST"] not in on.environment.values()
+
+
+def test_a_downloaded_competition_gets_a_hidden_test(plan: Plan, tmp_path: Path) -> None:
+    make_breast(tmp_path / "breast", BreastOptions(6, 1, scale=0.03, seed=1, positive_rate=0.4))
+    shutil.rmtree(tmp_path / "breast" / "hidden")
+    with rehearsal(replace(plan, data=tmp_path / "breast", hidden_patients=3), lambda line: None) as on:
+        assert on.plan.data == (plan.folder / COMPETITION).resolve()
+        assert on.store.row("SELECT folder FROM competitions")["folder"] == str(on.plan.data)
+        assert create_competition("breast").test_table(on.plan.data / "hidden")["group_id"].nunique() == 3
 
 
 def test_a_folder_of_data_must_be_a_competition(plan: Plan, tmp_path: Path) -> None:
