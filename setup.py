@@ -54,7 +54,7 @@ EXTRAS = {
     ],
     "gcs": ["google-cloud-storage>=2.18"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18", "openvino>=2024.4"],
-    "stack": ["lightgbm>=4.5", "xgboost>=2.1", "catboost>=1.2.7", "optuna>=4.0"],
+    "stack": ["lightgbm>=4.5", "xgboost>=2.1", "catboost>=1.2.7"],
     "external": ["openpyxl>=3.1"],
     "detect": ["pycocotools>=2.0.8", "onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18"],
     "search": ["optuna>=4.0", "hydra-joblib-launcher>=1.2", "hydra-submitit-launcher>=1.2"],

@@ -22,13 +22,14 @@ def image(
     bits: int = typer.Option(8, help="8 or 16 bits per pixel."),
     roi: str = typer.Option("threshold", help="How the breast is found: threshold, otsu or none."),
     voi: str = typer.Option("header", help="header: the file's VOI LUT or window; minmax: stretch what is there."),
+    decode: str = typer.Option("reduced", help="reduced: JPEG 2000 only as finely as needed; full: all of it."),
     stretch: bool = typer.Option(False, "--stretch", help="Do not keep the proportions."),
 ) -> None:
     """Read an image and write its picture, or its stored values."""
     from rsna.config import ImagingSpec, load
     from rsna.imaging import load_image, read_image
 
-    values = {"height": height, "width": width, "bits": bits, "voi": voi, "roi": {"method": roi}}
+    values = {"height": height, "width": width, "bits": bits, "voi": voi, "decode": decode, "roi": {"method": roi}}
     spec = load(ImagingSpec, values | {"keep_aspect": not stretch}, "options")
     if out is None:
         typer.echo(_summary(file, read_image(file)))

@@ -55,7 +55,8 @@ def predict(
     from rsna.errors import InputError
     from rsna.inference import PredictOptions, predict_supervised
     from rsna.inference.budget import parse_duration
-    from rsna.inference.ensemble import Ensemble, is_ensemble, predict_ensemble
+    from rsna.inference.ensemble import Ensemble, is_ensemble
+    from rsna.inference.predict_ensemble import predict_ensemble
 
     limit = parse_duration(time_limit) if time_limit else None
     options = PredictOptions(workers, batch_size, device, tuple(tta), amp, limit, engine.value)

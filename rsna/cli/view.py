@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rsna.imaging import LoadedImage
+    from rsna.imaging import DicomImage, LoadedImage
 
 FRAME_SIZE = 1024  # pixels: the full frame is shown in at most this
 
@@ -29,7 +29,7 @@ def view(
     from rsna.config import PrepareConfig
     from rsna.config.compose import compose
     from rsna.errors import InputError
-    from rsna.imaging import load_steps
+    from rsna.imaging import load_steps, read_image
     from rsna.io import atomic_path
 
     if out is None and not _has_display():
@@ -38,7 +38,7 @@ def view(
         raise InputError(f"cannot write {out}: the name must end in .png")
     spec = compose(PrepareConfig, "prepare", overrides or ()).data.imaging
     title = file.name if predictions is None else f"{file.name}   {_prediction(predictions, file.stem)}"
-    figure = _draw(load_steps(file, spec), title)
+    figure = _draw(read_image(file), load_steps(file, spec), title)
     if out is None:
         pyplot.show()
         return
@@ -52,14 +52,14 @@ def _has_display() -> bool:
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _draw(loaded: LoadedImage, title: str) -> Figure:
+def _draw(image: DicomImage, loaded: LoadedImage, title: str) -> Figure:
     """The full frame with its region on the left, the picture on the right."""
     from matplotlib import pyplot
     from matplotlib.patches import Rectangle
 
     from rsna.imaging import render, resize
 
-    header, pixels, box = loaded.image.header, loaded.image.pixels, loaded.box
+    header, pixels, box = image.header, image.pixels, loaded.box
     scale = min(1.0, FRAME_SIZE / max(pixels.shape))
     frame = render(resize(pixels, *(max(1, round(side * scale)) for side in pixels.shape)), header, "header", 8)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 9), layout="constrained")

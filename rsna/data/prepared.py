@@ -19,7 +19,7 @@ from rsna.imaging import read_png
 from rsna.io import digest, read_json, write_json
 from rsna.tables import Column, read_csv, read_parquet
 
-SCHEMA = 1
+SCHEMA = 2  # 2: JPEG 2000 at a reduced resolution, regions of a finer thumbnail
 SPEC_FILE = "spec.json"
 TABLE_FILE = "table.parquet"
 FOLDS_FILE = "folds.csv"

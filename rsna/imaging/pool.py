@@ -128,8 +128,12 @@ class _Worker:
         self._closed = False
 
     def run(self, task: T) -> Outcome[T]:
-        """Run one task. Where a decoder takes the process with it, a new one goes on with the next decoder."""
+        """Run one task. Where a decoder takes the process with it, a new one goes on with the next decoder.
+
+        A SIGKILL comes from outside, as a rule: the same decoder gets a second chance, so the pixels stay the same.
+        """
         failed: dict[str, str] = {}
+        killed: set[str] = set()
         while True:
             if self._closed:
                 return Outcome(task, error="the pool was closed")
@@ -139,6 +143,9 @@ class _Worker:
                 if isinstance(error, RsnaError):
                     raise error
                 return Outcome(task, result, error)
+            if reason.endswith("(SIGKILL)") and decoder not in killed:
+                killed.add(decoder)
+                continue
             if not decoder or decoder in failed:
                 return Outcome(task, error=reason)
             failed[decoder] = reason

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rsna.errors import InputError, RsnaError
-from rsna.inference.ensemble import ENSEMBLE_FILE, Ensemble, is_ensemble, predict_ensemble
+from rsna.inference.ensemble import ENSEMBLE_FILE, Ensemble, is_ensemble
 from rsna.inference.options import PredictOptions, is_rerun
+from rsna.inference.predict_ensemble import predict_ensemble
 from rsna.inference.schema import SPEC_FILE, read_spec
 from rsna.inference.supervise import predict_supervised
 from rsna.io import write_json

@@ -94,11 +94,12 @@ def collect(
     runs = read_runs(paths)
     config = common_config(runs)
     pictures, competition = _open_pictures(config, prepared, folds), create_competition(config.competition.name)
+    oof, learned = join_oofs(runs, pictures.table), None
     for run in runs:
         _check_weights(run, pictures)
     if choices.select != "best":
         runs = choose(runs, choices.select, pictures)
-    oof, learned = join_oofs(runs, pictures.table), None
+        oof = join_oofs(runs, pictures.table)
     if choices.aggregation == LEARNED:
         oof, learned = _learn(competition, oof, pictures, choices.by)
     how = learned or choices.aggregation or config.competition.aggregation

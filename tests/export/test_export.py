@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from rsna.config import InputSpec, ModelSpec, ViewsSpec
 from rsna.errors import InputError, RsnaError
 from rsna.export import export_bundle
 from rsna.export.bundle import input_shape
+from rsna.export.onnx import export_onnx
 from rsna.inference import Bundle, Predictor
 from rsna.inference.engine_spec import ENGINE_LAW, EngineSpec
 from rsna.inference.engines import Stacked, choose_engine, load_engine, obstacle, tensorrt_target
 from rsna.io import digest
+from rsna.models import create_model
 
 CPU = torch.device("cpu")
 
@@ -72,6 +75,22 @@ def test_the_choice_is_free_and_each_engine_can_be_asked_for(exported: Bundle) -
         assert choose_engine(exported.folder, exported.spec.engines, exported.models, shape, CPU, name)[1] == name
     chosen = choose_engine(exported.folder, exported.spec.engines, exported.models, shape, CPU, "auto")[1]
     assert chosen in ("torch", "onnx", "openvino")
+
+
+@pytest.mark.slow
+def test_views_that_are_not_there_are_not_there_for_an_engine_either(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    views, size = ViewsSpec(layout="patient", fusion="attention", missing="mask"), InputSpec(height=48, width=32)
+    spec = ModelSpec("test_resnet", pretrained=False, views=views, pool="gem_channel")
+    models = [create_model(spec, size, 1).eval() for _ in range(2)]
+    export_onnx(models, (views.count, 1, 48, 32), tmp_path / "engine.onnx")
+    engine = load_engine(tmp_path, EngineSpec("onnx", {"engine.onnx": ""}), CPU)
+    images = torch.randn(5, views.count, 1, 48, 32, generator=torch.Generator().manual_seed(0))
+    images[1, 1] = images[2, 0] = images[3, 2:] = 0
+    with torch.inference_mode():
+        expected = Stacked(models).eval()(images)
+    torch.testing.assert_close(engine(images), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rsna.config import config_dir
 from rsna.config.compose import compose
@@ -31,11 +32,9 @@ def views_overrides(tiny_overrides: list[str], prepared_views: Path) -> list[str
 
 
 @pytest.mark.usefixtures("without_plots")
-@pytest.mark.parametrize("roi", ["threshold"])
 @pytest.mark.parametrize(
     "overrides",
     [
-        [],
         [
             "model.views.layout=breast",
             "model.views.missing=mask",
@@ -47,10 +46,8 @@ def views_overrides(tiny_overrides: list[str], prepared_views: Path) -> list[str
         ["trainer.swa.start=1", "model.freeze.epochs=1", "trainer.channels_last=true", "model.neck=bn"],
     ],
 )
-def test_what_a_config_can_switch_on_trains(
-    views_overrides: list[str], tmp_path: Path, roi: str, overrides: list[str]
-) -> None:
-    config = compose(TrainConfig, "train", [*views_overrides, f"roi={roi}", *overrides])
+def test_what_a_config_can_switch_on_trains(views_overrides: list[str], tmp_path: Path, overrides: list[str]) -> None:
+    config = compose(TrainConfig, "train", [*views_overrides, *overrides])
     metrics = train(config)
     oof = pd.read_parquet(tmp_path / "runs/trial/fold_0/oof.parquet")
     history = pd.read_csv(tmp_path / "runs/trial/fold_0/history.csv")
@@ -66,6 +63,23 @@ def test_every_experiment_trains_to_its_end(views_overrides: list[str], tmp_path
     metrics = train(compose(TrainConfig, "train", overrides))
     assert "unit/mean_auc" in metrics
     assert (tmp_path / f"runs/{experiment}/fold_0/weights.safetensors").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_plots")
+def test_a_translated_backbone_keeps_the_names_of_its_weights(
+    tiny_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translate, asked = torch.nn.Module.compile, []
+
+    def translate_quickly(module: torch.nn.Module) -> None:
+        asked.append(type(module).__name__)
+        translate(module, backend="eager")  # the device's own compiler takes minutes
+
+    monkeypatch.setattr(torch.nn.Module, "compile", translate_quickly)
+    train(compose(TrainConfig, "train", [*tiny_overrides, "trainer.compile=true", "trainer.epochs=1"]))
+    assert asked == ["ResNet"]
+    assert "backbone.conv1.0.weight" in load_file(tmp_path / "runs/trial/fold_0/weights.safetensors")
 
 
 @pytest.mark.slow

@@ -14,8 +14,9 @@ import pytest
 
 from rsna.ensembling.build import Built, build_ensemble
 from rsna.errors import InputError, RsnaError
-from rsna.inference import Bundle, PredictOptions, predict_folder, write_bundle
-from rsna.inference.ensemble import Ensemble, EnsembleSpec, Part, is_ensemble, predict_ensemble
+from rsna.inference import Bundle, PredictOptions, kernel_submit, predict_folder, write_bundle
+from rsna.inference.ensemble import Ensemble, EnsembleSpec, Part, is_ensemble
+from rsna.inference.predict_ensemble import predict_ensemble
 from rsna.tables import read_parquet
 from rsna.workflows.collect import Choices, collect
 
@@ -46,7 +47,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> dict[str, object]:
         return predict_folder(Bundle.open(folder, digest), data, out, cut, raw, options)
 
-    monkeypatch.setattr("rsna.inference.ensemble.predict_supervised", predict)
+    monkeypatch.setattr("rsna.inference.predict_ensemble.predict_supervised", predict)
 
 
 def test_an_ensemble_says_what_each_way_is_worth(built: Built) -> None:
@@ -85,7 +86,7 @@ def test_it_predicts_what_its_parts_say(bundles: list[Path], trained: Path, tmp_
 def test_what_was_killed_between_two_bundles_goes_on(
     built: Built, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rsna.inference import ensemble as module
+    from rsna.inference import predict_ensemble as module
 
     asked, predict = [], module.predict_supervised
 
@@ -110,7 +111,7 @@ def test_what_was_killed_between_two_bundles_goes_on(
 def test_in_a_rerun_half_an_ensemble_is_better_than_nothing(
     built: Built, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rsna.inference import ensemble as module
+    from rsna.inference import predict_ensemble as module
 
     predict = module.predict_supervised
 
@@ -126,6 +127,23 @@ def test_in_a_rerun_half_an_ensemble_is_better_than_nothing(
     assert report["failed"] == {"max": "the disk is full"}
     predict_folder(Bundle.open(built.ensemble.folder / "mean"), hidden, tmp_path / "s.csv", None, True, OPTIONS)
     pd.testing.assert_frame_equal(pd.read_csv(out), pd.read_csv(tmp_path / "s.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
+def test_the_submit_kernel_takes_an_ensemble(
+    built: Built, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, digest = tmp_path / "input", built.ensemble.spec.digest
+    shutil.copytree(built.ensemble.folder, root / "rsna-model/ens")
+    shutil.copytree(trained / "data/hidden", root / "competitions/rsna")
+    monkeypatch.setenv("KAGGLE_IS_COMPETITION_RERUN", "1")
+    pushed, build = {"code": "abc", "bundle": digest}, {"content_hash": "abc", "commit": "0" * 40}
+    report = kernel_submit.main(pushed, build, root, tmp_path, OPTIONS)
+    assert report["ensemble"]["digest"] == digest
+    assert len(pd.read_csv(tmp_path / "submission.csv")) == report["units"]
+    with pytest.raises(InputError, match="was pushed for 000000000000"):
+        kernel_submit.find_bundle({"bundle": "0" * 64}, root)
 
 
 def other_folds(bundle: Bundle, out: Path) -> Path:
