@@ -59,7 +59,7 @@ EXTRAS = {
     "detect": ["pycocotools>=2.0.8", "onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.18"],
     "search": ["optuna>=4.0", "hydra-joblib-launcher>=1.2", "hydra-submitit-launcher>=1.2"],
     "ssl": ["lightly>=1.5"],
-    "wandb": ["wandb>=0.17"],
+    "wandb": ["wandb>=0.31"],
     "gpl": ["pylibjpeg-libjpeg>=2.2"],  # GPL-3: never installed unless asked for
     "dev": [
         "pytest>=8.2",

@@ -4,7 +4,7 @@
 #   scripts/test.sh --all      adds the markers slow, loop and fuzz (at most 45 minutes)
 #   scripts/test.sh [pytest options]
 set -euo pipefail
-export RSNA_EXTRAS=dev,gpl,kaggle,gcs,export,external,detect,search
+export RSNA_EXTRAS=dev,gpl,kaggle,gcs,export,external,detect,search,wandb
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
 select=(-m "not slow and not loop and not fuzz")

@@ -86,7 +86,7 @@ def predict(
 
 def export(
     run: Path = typer.Argument(..., help="The folder of a run of rsna detect train."),
-    out: Path = typer.Option(..., metavar="FILE", help="The ONNX file."),
+    out: Path = typer.Option(..., metavar="FILE", help="The ONNX file, for `rsna prepare boxes=FILE`."),
 ) -> None:
     """Write a trained detector as an ONNX file, after checking it against torch."""
     from rsna.export.detector import export_detector

@@ -21,20 +21,22 @@ def image(
     width: int = typer.Option(512, help="Columns of the picture, pixels."),
     bits: int = typer.Option(8, help="8 or 16 bits per pixel."),
     roi: str = typer.Option("threshold", help="How the breast is found: threshold, otsu or none."),
+    detector: Path | None = typer.Option(None, metavar="ONNX", help="Finds it first, where its score is at least 0.5."),
     voi: str = typer.Option("header", help="header: the file's VOI LUT or window; minmax: stretch what is there."),
     decode: str = typer.Option("reduced", help="reduced: JPEG 2000 only as finely as needed; full: all of it."),
     stretch: bool = typer.Option(False, "--stretch", help="Do not keep the proportions."),
 ) -> None:
     """Read an image and write its picture, or its stored values."""
     from rsna.config import ImagingSpec, load
-    from rsna.imaging import load_image, read_image
+    from rsna.imaging import RegionFinder, load_image, read_image
 
     values = {"height": height, "width": width, "bits": bits, "voi": voi, "decode": decode, "roi": {"method": roi}}
     spec = load(ImagingSpec, values | {"keep_aspect": not stretch}, "options")
     if out is None:
         typer.echo(_summary(file, read_image(file)))
         return
-    pixels = read_image(file).pixels if raw else load_image(file, spec)
+    finder = RegionFinder.of(detector) if detector is not None else None
+    pixels = read_image(file).pixels if raw else load_image(file, spec, None, finder)
     _write(out, pixels)
     typer.echo(f"{out}: {pixels.shape[0]}x{pixels.shape[1]} {pixels.dtype}")
 

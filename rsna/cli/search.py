@@ -24,7 +24,7 @@ def search(
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
-        raise InputError("rsna search needs optuna: pip install 'rsna[stack]'") from error
+        raise InputError("rsna search needs optuna: pip install 'rsna[search]'") from error
 
     study = run(overrides or [], trials)
     try:

@@ -29,16 +29,17 @@ def view(
     from rsna.config import PrepareConfig
     from rsna.config.compose import compose
     from rsna.errors import InputError
-    from rsna.imaging import load_steps, read_image
+    from rsna.imaging import RegionFinder, load_steps, read_image
     from rsna.io import atomic_path
 
     if out is None and not _has_display():
         raise InputError("there is no display here; write the picture with --out FILE.png")
     if out is not None and out.suffix != ".png":
         raise InputError(f"cannot write {out}: the name must end in .png")
-    spec = compose(PrepareConfig, "prepare", overrides or ()).data.imaging
+    config = compose(PrepareConfig, "prepare", overrides or ())
+    finder = RegionFinder.of(config.detector, config.box_score) if config.detector else None
     title = file.name if predictions is None else f"{file.name}   {_prediction(predictions, file.stem)}"
-    figure = _draw(read_image(file), load_steps(file, spec), title)
+    figure = _draw(read_image(file), load_steps(file, config.data.imaging, None, finder), title)
     if out is None:
         pyplot.show()
         return

@@ -45,7 +45,8 @@ class PrepareConfig:
     """The config of `rsna prepare` (`conf/prepare.yaml`).
 
     Attributes:
-        boxes: A table of regions (`rsna.preparation.boxes`); empty to find them all by `data.imaging.roi`.
+        boxes: Where regions come from: a detector (an ONNX file), in preparation and submission alike, or a table
+            (`rsna.preparation.boxes`), which a submission does not have; empty to find them all by `data.imaging.roi`.
         box_score: A box of a lower score is distrusted, and the region found by `data.imaging.roi`.
     """
 
@@ -54,3 +55,12 @@ class PrepareConfig:
     data: DataSpec = field(default_factory=DataSpec)
     boxes: str = ""
     box_score: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.box_score <= 1:
+            raise ValueError(f"box_score must lie in [0, 1], got {self.box_score}")
+
+    @property
+    def detector(self) -> str:
+        """The file of a detector, where `boxes` is one; else empty."""
+        return self.boxes if self.boxes.lower().endswith(".onnx") else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +24,26 @@ class RoiSpec:
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 1 or not 0 <= self.min_area < 1:
             raise ValueError("roi.margin must lie in [0, 1] and roi.min_area in [0, 1)")
+
+
+DETECTOR_FILE = "detector.onnx"  # its name in a prepared set and in a bundle
+
+
+@dataclass(frozen=True)
+class DetectorFile:
+    """An ONNX detector whose boxes are the regions, where they can be trusted; `RoiSpec` says what is done elsewhere.
+
+    Attributes:
+        sha256: Of the file, which lies beside the pictures or weights that were made with it.
+        score: A box of a lower score is distrusted, as is one smaller than `RoiSpec.min_area`.
+    """
+
+    sha256: str
+    score: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256) or not 0 <= self.score <= 1:
+            raise ValueError("detector.sha256 must be 64 hexadecimal digits, and detector.score lie in [0, 1]")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class LossSpec:
 
     Attributes:
         name: `bce`, binary cross-entropy; `focal`, which discounts what is easy; `mse`, the squared error of the
-            probabilities (Brier score); `aucpr`, a surrogate of the area under the precision-recall curve.
+            probabilities (Brier score); `aucpr`, a surrogate of the area under the precision-recall curve; `ce`,
+            cross-entropy over targets that are the classes of one question.
         weight: Of this loss beside those of `auxiliary` heads.
         positive_weight: Multiplies the loss of positives, also in the surrogate.
         positive_smoothing: A target t becomes t * (1 - positive_smoothing), so that negatives stay at exactly 0.
@@ -60,7 +61,7 @@ class LossSpec:
         aucpr_weight: Adds so much of the surrogate to another loss.
     """
 
-    name: Literal["bce", "focal", "mse", "aucpr"] = "bce"
+    name: Literal["bce", "focal", "mse", "aucpr", "ce"] = "bce"
     weight: float = 1.0
     positive_weight: float = 1.0
     positive_smoothing: float = 0.0
@@ -74,6 +75,8 @@ class LossSpec:
             )
         if self.focal_gamma < 0 or self.aucpr_weight < 0:
             raise ValueError("loss.focal_gamma and loss.aucpr_weight must not be negative")
+        if self.name == "ce" and (self.positive_weight != 1 or self.positive_smoothing or self.aucpr_weight):
+            raise ValueError("loss ce knows classes and no positives: neither positive_* nor aucpr_weight")
         if self.name == "aucpr" and self.aucpr_weight:
             raise ValueError("loss aucpr is the surrogate already; loss.aucpr_weight adds it to another loss")
 

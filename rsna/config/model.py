@@ -88,6 +88,8 @@ class ModelSpec:
         checkpointing: Compute activations twice instead of keeping them: less memory, about a third more time.
         freeze: What of the backbone is not trained.
         views: Which pictures make one sample.
+        activation: Makes probabilities of the logits, wherever they are made: `sigmoid`, each target its own, or
+            `softmax`, the targets being the classes of one question.
     """
 
     backbone: str = "resnet18"
@@ -102,6 +104,7 @@ class ModelSpec:
     checkpointing: bool = False
     freeze: FreezeSpec = field(default_factory=FreezeSpec)
     views: ViewsSpec = field(default_factory=ViewsSpec)
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1 or not 0 <= self.drop_path < 1:

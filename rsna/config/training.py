@@ -206,6 +206,8 @@ class TrainConfig:
             raise ValueError("model.freeze.epochs leaves no epoch in which the backbone is trained")
         if any(not RUN_NAME.fullmatch(name) or "." in name for name in self.auxiliary):
             raise ValueError("the names of auxiliary heads hold letters, digits and _ only")
+        if (self.loss.name == "ce") != (self.model.activation == "softmax"):
+            raise ValueError("loss ce and model.activation=softmax need each other; loss=ce sets both")
         if self.sampler.name == "balanced" and self.sampler.positives_per_batch >= self.trainer.batch_size:
             raise ValueError("sampler.positives_per_batch must be smaller than trainer.batch_size")
         waiting = self.scheduler.warmup + self.scheduler.cooldown

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rsna.config import ImagingSpec, dump, load
+from rsna.config import DETECTOR_FILE, DetectorFile, ImagingSpec, dump, load
 from rsna.data.table import check_image_table, inside, join_folds
 from rsna.errors import InputError
-from rsna.imaging import read_png
+from rsna.imaging import RegionFinder, read_png
 from rsna.io import digest, read_json, write_json
 from rsna.tables import Column, read_csv, read_parquet
 
@@ -24,6 +24,7 @@ SPEC_FILE = "spec.json"
 TABLE_FILE = "table.parquet"
 FOLDS_FILE = "folds.csv"
 FAILED_FILE = "failed.csv"
+LATER = ("origin", "boxes", "detector")  # of the spec; younger than the first sets
 FOLD_COLUMNS = (Column("image_id", "id"), Column("fold", "int"))
 
 
@@ -42,6 +43,7 @@ class PreparedSpec:
         origin: Empty for the competition's own images; else the name of an external set, which is never validated on.
         labels: The choices that made the targets, where there were any.
         boxes: Digest of the regions that came from a table of boxes; empty where all were found in the pixels.
+        detector: What found the regions, a file of the set; None where none did.
     """
 
     competition: str
@@ -54,14 +56,15 @@ class PreparedSpec:
     origin: str = ""
     labels: dict[str, Any] = field(default_factory=dict)
     boxes: str = ""
+    detector: DetectorFile | None = None
 
     def identity(self) -> dict[str, Any]:
         """What two sets must share to have the same pictures: not where, with which libraries and labels made.
 
-        `origin` and `boxes` count where they are given: sets that were made before they existed keep their hash.
+        What is in `LATER` counts where it is given: sets that were made before it existed keep their hash.
         """
         values = {key: value for key, value in dump(self).items() if key not in ("source", "versions", "labels")}
-        return {key: value for key, value in values.items() if value or key not in ("origin", "boxes")}
+        return {key: value for key, value in values.items() if value or key not in LATER}
 
     @property
     def hash(self) -> str:
@@ -133,6 +136,11 @@ class PreparedSet:
         if folds or split.is_file():
             table = join_folds(table, read_csv(split, FOLD_COLUMNS))
         return cls(root, spec, table)
+
+    @property
+    def finder(self) -> RegionFinder | None:
+        """The detector that found the regions."""
+        return RegionFinder(self.folder / DETECTOR_FILE, self.spec.detector) if self.spec.detector else None
 
     def read(self, path: str) -> np.ndarray:
         """Read one picture by its path in the table: (H, W) uint8 or uint16.

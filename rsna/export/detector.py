@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from rsna.errors import InputError, RsnaError
+from rsna.imaging.detector_onnx import INPUT, OUTPUTS
 from rsna.io import atomic_path
 from rsna.models.detector import INPUT_SIZE
 from rsna.plain import one_line
-from rsna.preparation.detection.networks import INPUT, OUTPUTS, load_detector, read_module
+from rsna.preparation.detection.networks import load_detector, read_module
 
 TOLERANCE = 1e-3  # of scores, and of boxes in units of the input's side
 

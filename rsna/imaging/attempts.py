@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
+from rsna import faults
+
 COMPILER = "numba"  # announced like a decoder
 COMPILE_SECONDS = 600.0  # once on a machine: about ten, or many times that on a busy one
 
@@ -20,11 +22,13 @@ class Attempts:
     Attributes:
         failed: Decoders that took a worker with them, and how; they are not tried again on this file.
         announce: Called with a decoder's name before it starts and with "" when it has ended.
+        file: The name of the current file without its suffix, for faults that are switched on.
     """
 
     def __init__(self) -> None:
         self.failed: Mapping[str, str] = {}
         self.announce: Callable[[str], None] = lambda _: None
+        self.file = ""
 
     @contextlib.contextmanager
     def of(self, decoder: str) -> Iterator[None]:
@@ -33,6 +37,8 @@ class Attempts:
             raise ValueError(self.failed[decoder])
         self.announce(decoder)
         try:
+            if decoder != COMPILER and not self.failed:
+                faults.strike_decoder(self.file)
             yield
         finally:
             self.announce("")

@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from rsna.imaging.compiled import compiled
 
 LARGE = 2**20  # pixels
+SLACK = 0.01  # pixels
 RESIZABLE = ("uint8", "uint16", "int16", "float32")  # what OpenCV resizes
 
 
@@ -59,6 +60,28 @@ class Box:
         if box.height < 1 or box.width < 1:
             raise ValueError(f"the region {self} lies outside the image of {shape[0]}x{shape[1]} pixels")
         return box
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box in fractions of an image's sides, so that it holds at any resolution: 0 <= xmin < xmax <= 1."""
+
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+
+    @property
+    def area(self) -> float:
+        """The fraction of the image."""
+        return (self.xmax - self.xmin) * (self.ymax - self.ymin)
+
+    def box(self, rows: int, columns: int) -> Box:
+        """The smallest box of whole pixels that covers it, to within `SLACK`: tables hold 6 decimals."""
+        top = min(rows - 1, math.floor(self.ymin * rows + SLACK))
+        left = min(columns - 1, math.floor(self.xmin * columns + SLACK))
+        bottom, right = math.ceil(self.ymax * rows - SLACK), math.ceil(self.xmax * columns - SLACK)
+        return Box(top, left, max(bottom, top + 1), max(right, left + 1))
 
 
 def crop(pixels: np.ndarray, box: Box) -> np.ndarray:

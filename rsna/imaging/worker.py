@@ -50,6 +50,7 @@ def _prepare(memory_limit: int | None) -> None:
 
 def _serve(connection: Connection, function: Callable[[Any], Any], time_limit: float) -> None:
     task, attempts.failed = connection.recv()
+    attempts.file = task.stem if isinstance(task, Path) else ""
     _set_alarm(time_limit)
     result = _call(function, task)
     signal.alarm(0)

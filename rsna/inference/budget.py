@@ -15,7 +15,8 @@ from rsna.inference.options import PredictOptions, on_kaggle
 logger = logging.getLogger(__name__)
 
 KAGGLE_LIMIT = 8.5 * 3600  # seconds, of the 9 hours that a scoring rerun may take
-RESERVE, MOST_RESERVE = 0.02, 120.0  # kept for filling in and writing: a share of the limit, and seconds at most
+RESERVE = 0.02  # of the limit is kept for filling in and writing
+LEAST_RESERVE, MOST_RESERVE = 1.0, 120.0  # seconds of that; never more than half of the limit
 LOG_SECONDS = 120.0
 MIN_BATCHES, MIN_SHARE = 3, 0.01  # what is measured before a forecast counts: batches, and a share of the limit
 DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -38,7 +39,8 @@ class Limits:
         """When predicting ends; what is left until the limit is for filling in and writing."""
         if self.seconds is None:
             return float("inf")
-        return self.started + self.seconds - min(RESERVE * self.seconds, MOST_RESERVE)
+        kept = min(max(RESERVE * self.seconds, LEAST_RESERVE), MOST_RESERVE, self.seconds / 2)
+        return self.started + self.seconds - kept
 
     @property
     def over(self) -> bool:

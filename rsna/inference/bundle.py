@@ -14,15 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import nn
 
 from rsna.competitions import Competition, create_competition
-from rsna.config import dump, load
+from rsna.config import DETECTOR_FILE, dump, load
 from rsna.config.training import TrainConfig
 from rsna.errors import InputError
+from rsna.imaging import RegionFinder
 from rsna.inference.schema import CONFIG_FILE, OOF_FILE, SPEC_FILE, BundleSpec, Member, read_spec
 from rsna.io import ensure_dir, read_yaml, sha256_file, write_json, write_yaml
 from rsna.models import create_model, load_weights
+from rsna.models.weights import check_weights
 from rsna.tables import read_parquet, write_parquet
 
 
@@ -79,6 +82,11 @@ class Bundle:
         """The overall rate of each target."""
         return [float(self.spec.priors[name]["overall"]) for name in self.targets]  # type: ignore[arg-type]
 
+    @property
+    def finder(self) -> RegionFinder | None:
+        """The detector that finds the regions of images."""
+        return RegionFinder(self.folder / DETECTOR_FILE, self.spec.detector) if self.spec.detector else None
+
     def oof(self) -> pd.DataFrame:
         """The out-of-fold predictions."""
         return read_parquet(self.folder / OOF_FILE)
@@ -100,9 +108,11 @@ class Bundle:
             raise InputError(f"{self.folder / SPEC_FILE}: the priors must be of {', '.join(self.targets)}")
 
     def _check_weights(self) -> None:
-        model = self._build()
+        """By shape, without memory for a single tensor: the configuration may ask for more than anybody has."""
+        with torch.device("meta"):
+            model = self._build()
         for member in self.spec.members:
-            load_weights(model, self.folder / member.file)
+            check_weights(model, self.folder / member.file)
 
 
 def write_bundle(
@@ -112,6 +122,7 @@ def write_bundle(
     oof: pd.DataFrame,
     weights: Sequence[Path],
     overwrite: bool = False,
+    detector: Path | None = None,
 ) -> Bundle:
     """Write a bundle, verify it, and give it its name only then. One of the same content is left as it is.
 
@@ -122,6 +133,7 @@ def write_bundle(
         oof: Their out-of-fold predictions.
         weights: The safetensors file of each member.
         overwrite: Replace a bundle of other content.
+        detector: The file of `spec.detector`.
 
     Raises:
         InputError: Where the folder holds another bundle and `overwrite` is off, or anything that is no bundle.
@@ -131,6 +143,8 @@ def write_bundle(
     with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as temporary:
         staged = Path(temporary) / "bundle"
         _write_files(ensure_dir(staged), spec, config, oof, weights)
+        if detector is not None:
+            shutil.copyfile(detector, staged / DETECTOR_FILE)
         digest = Bundle.open(staged).spec.digest
         if _read_digest(target) != digest:
             if target.exists() and not overwrite:

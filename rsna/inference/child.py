@@ -15,9 +15,9 @@ import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rsna import faults
 from rsna.config import load
 from rsna.errors import InputError
-from rsna.inference import faults
 from rsna.inference.budget import Limits
 from rsna.inference.job import Job, journal_folder, plan_job
 from rsna.inference.journal import ERROR_FILE

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 import rsna
 from rsna.competitions import Competition, create_competition
-from rsna.competitions.submission import check_ids
 from rsna.errors import InputError
 from rsna.inference.budget import Limits, make_limits
 from rsna.inference.journal import Journal
 from rsna.inference.options import PredictOptions
+from rsna.inference.salvage import read_tables
 from rsna.inference.schema import BundleSpec
 from rsna.io import digest, ensure_dir
 
 PREDICTIONS_FILE = "predictions.parquet"
 REPORT_FILE = "predict_report.json"
 NEUTRAL = ("workers", "time_limit")  # options that change no prediction
+JOURNAL_VERSION = 2  # of its records
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Job:
         limits: The time there is.
         table: The image table, in whose order batches are planned.
         sample: The sample submission.
+        unusable: Rows of the table that have no image, with the reason.
+        problems: What was wrong with the tables of a scoring rerun.
     """
 
     bundle: Path
@@ -48,6 +51,8 @@ class Job:
     limits: Limits
     table: pd.DataFrame
     sample: pd.DataFrame
+    unusable: dict[int, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @property
     def competition(self) -> Competition:
@@ -88,7 +93,7 @@ class Job:
         """One SHA-256 for all that decides the predictions, but for the bytes of the images."""
         ids = self.table[["image_id", "prediction_id", "group_id", "path"]].to_numpy().tolist()
         options = {key: value for key, value in asdict(self.options).items() if key not in NEUTRAL}
-        parts = [rsna.__version__, self.spec.digest, str(self.data.resolve()), options, ids]
+        parts = [JOURNAL_VERSION, rsna.__version__, self.spec.digest, str(self.data.resolve()), options, ids]
         return digest(json.loads(json.dumps(parts)))
 
 
@@ -110,7 +115,7 @@ def plan_job(
     """Read the tables and check everything that can be checked before hours of work rather than after.
 
     Raises:
-        InputError: For a wrong folder, table or option.
+        InputError: For a wrong folder or option, and in a visible run for a wrong table (see `read_tables`).
     """
     if probability and threshold is not None:
         raise InputError("--probability writes no calls, so --threshold says nothing; give one of them")
@@ -118,13 +123,11 @@ def plan_job(
         raise InputError(f"the batch size must be at least 1, got {options.batch_size}")
     limits = limits or make_limits(options)
     cut = None if probability else spec.threshold.value if threshold is None else threshold
-    competition = create_competition(spec.competition)
-    table, sample = competition.test_table(data), competition.sample_submission(data)
-    check_ids(table["prediction_id"].drop_duplicates(), sample[competition.format.id], str(data / "test.csv"))
+    read = read_tables(create_competition(spec.competition), data)
     ensure_dir(out.parent)
     if out.is_dir():
         raise InputError(f"{out} is a folder; name the file of the submission, such as {out / 'submission.csv'}")
-    return Job(bundle, spec, data, out, cut, options, limits, table, sample)
+    return Job(bundle, spec, data, out, cut, options, limits, read.table, read.sample, read.unusable, read.problems)
 
 
 def clear(job: Job) -> None:

@@ -40,12 +40,14 @@ class Batch:
         tta: Their test-time augmentations.
         values: (n, M, T) float32, NaN for an image that cannot be used.
         failed: The reason for each of those, by row of the table.
+        divide: By what both sides of the pictures were divided, for want of time.
     """
 
     members: tuple[str, ...]
     tta: tuple[str, ...]
     values: np.ndarray
     failed: dict[int, str]
+    divide: int = 1
 
 
 @dataclass
@@ -155,7 +157,7 @@ class Journal:
         failed = {str(row): reason for row, reason in batch.failed.items()}
         text = base64.b64encode(values.tobytes()).decode("ascii")
         record = {"batch": number, "members": batch.members, "tta": batch.tta, "shape": values.shape, "values": text}
-        self.add("batch", **record, failed=failed)
+        self.add("batch", **record, failed=failed, divide=batch.divide)
 
     def add(self, kind: str, **record: Any) -> None:
         """Record anything: `step`, `restart`, `skip`, `note`."""
@@ -240,4 +242,4 @@ def _parse_batch(record: dict[str, Any]) -> Batch:
     shape: Sequence[int] = record["shape"]
     values = np.frombuffer(base64.b64decode(record["values"]), np.float32).reshape(shape)
     failed = {int(row): reason for row, reason in record["failed"].items()}
-    return Batch(tuple(record["members"]), tuple(record["tta"]), values, failed)
+    return Batch(tuple(record["members"]), tuple(record["tta"]), values, failed, record["divide"])

@@ -34,16 +34,19 @@ class Results:
         tta: (N,) the number of the only augmentation, or -1 for the mean over all.
         reasons: Why an image was filled in, by row.
         source: (N,) where its prediction comes from, an index into `SOURCES`.
+        divide: (N,) by what the sides of its picture were divided, for want of time.
     """
 
     values: np.ndarray
     tta: np.ndarray
     reasons: dict[int, str]
     source: np.ndarray
+    divide: np.ndarray
 
     def table(self, job: Job) -> pd.DataFrame:
-        """The prediction table; a member that was left out for an image has no row for it."""
+        """The prediction table and `divide`; a member that was left out for an image has no row for it."""
         rows = prediction_table(job.table, self.values, job.spec.members, job.targets, self.tta)
+        rows["divide"] = np.tile(self.divide, len(job.spec.members))
         known = rows[[f"pred_{name}" for name in job.targets]].notna().all(axis=1)
         return rows[known].reset_index(drop=True)
 
@@ -53,19 +56,20 @@ def assemble(job: Job, journal: Journal, why: str = NOT_REACHED) -> Results:
     columns = {member.name: index for index, member in enumerate(job.spec.members)}
     values = np.full((len(job.table), len(columns), len(job.targets)), np.nan, np.float32)
     full = make_setting(job.spec, job.options).tta
-    tta = np.full(len(job.table), MEAN)
+    tta, divide = np.full(len(job.table), MEAN), np.ones(len(job.table), np.int64)
     reasons = dict.fromkeys(range(len(job.table)), why)
     for number, batch in journal.batches.items():
         rows = job.rows(number)
         values[np.ix_(rows, [columns[name] for name in batch.members])] = batch.values
         if batch.tta != full:
             tta[rows.start : rows.stop] = full.index(batch.tta[0])
+        divide[rows.start : rows.stop] = batch.divide
         for row in rows:
             del reasons[row]
         reasons |= batch.failed
     prior = prior_table(job.competition, job.spec.priors, job.table)  # type: ignore[arg-type]
     filled, source = fill_missing(job.table, values, prior)
-    return Results(filled, tta, dict(sorted(reasons.items())), source)
+    return Results(filled, tta, dict(sorted(reasons.items())), source, divide)
 
 
 def write_submission(job: Job, predictions: pd.DataFrame) -> None:
@@ -95,12 +99,14 @@ def finish(job: Job, journal: Journal, started: float, trouble: str = "") -> dic
             report is written, the submission is not. In a rerun that costs only the predictions of those images.
     """
     results = assemble(job, journal, trouble or NOT_REACHED)
-    report = make_report(job, journal, results, time.monotonic() - started)
+    report = make_report(job, journal, results, time.monotonic() - started, trouble)
+    predictions = results.table(job)
+    if report["rerun"]:
+        write_submission(job, predictions)  # first of all: the rest may fail, as on a full disk
     write_json(job.report_path, report)
     if not report["rerun"]:
         _refuse(job, journal, report, trouble)
-    predictions = results.table(job)
-    write_submission(job, predictions)
+        write_submission(job, predictions)
     write_parquet(job.predictions_path, predictions)
     journal.remove()
     return report
@@ -123,7 +129,7 @@ def _refuse(job: Job, journal: Journal, report: dict[str, Any], trouble: str) ->
         )
 
 
-def make_report(job: Job, journal: Journal, results: Results, seconds: float) -> dict[str, Any]:
+def make_report(job: Job, journal: Journal, results: Results, seconds: float, trouble: str = "") -> dict[str, Any]:
     """The report as it is written."""
     spec, count = job.spec, len(job.table)
     reached = sum(len(job.rows(number)) for number in journal.batches)
@@ -133,6 +139,7 @@ def make_report(job: Job, journal: Journal, results: Results, seconds: float) ->
         "rsna": rsna.__version__,
         "data": str(job.data),
         "rerun": is_rerun(),
+        "problems": [*job.problems, *filter(None, [trouble])],
         "images": count,
         "units": int(job.table["prediction_id"].nunique()),
         "filled": len(results.reasons),

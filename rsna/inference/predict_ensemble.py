@@ -18,6 +18,7 @@ from rsna.inference.budget import Limits, make_limits
 from rsna.inference.ensemble import Ensemble, combine_units
 from rsna.inference.job import PREDICTIONS_FILE, REPORT_FILE, plan_job
 from rsna.inference.options import DEFAULTS, PredictOptions, is_rerun, on_kaggle
+from rsna.inference.salvage import read_tables
 from rsna.inference.supervise import predict_supervised
 from rsna.io import atomic_path, read_json, write_json
 from rsna.tables import read_parquet, write_csv, write_parquet
@@ -96,6 +97,8 @@ def _predict_part(ensemble: Ensemble, number: int, data: Path, folder: Path, opt
         logger.info("%s is done", part.folder)
         return dict(read_json(folder / REPORT_FILE))
     report = predict_supervised(bundle, data, out, None, True, options, part.digest)
+    if not (folder / PREDICTIONS_FILE).is_file():  # a scoring rerun whose disk was full
+        raise RsnaError(f"{part.folder} has left no predictions: {'; '.join(report['problems'])}")
     write_json(done, {"key": key})
     return report
 
@@ -106,7 +109,7 @@ def _units(
     """The units of a bundle's predictions, and which of them it had to fill in."""
     rule, competition = ensemble.bundles[number].rule, ensemble.competition
     predictions = _read_predictions(folder)
-    units = competition.aggregate(with_column(predictions, rule, competition.test_table(data)), rule)
+    units = competition.aggregate(with_column(predictions, rule, read_tables(competition, data).table), rule)
     failed = {case["image_id"] for case in report["failed"]}
     guessed = predictions.loc[predictions["image_id"].isin(failed), "prediction_id"]
     return units, units["prediction_id"].isin(guessed)
@@ -134,7 +137,7 @@ def _write(
     rows, competition = units.assign(image_id=units["prediction_id"]), ensemble.competition
     with atomic_path(out) as part:
         write_csv(part, competition.submission(rows, "mean", cut))
-        competition.check_submission(part, competition.sample_submission(data))
+        competition.check_submission(part, read_tables(competition, data).sample)
 
 
 def _read_predictions(folder: Path, prefix: str = "") -> pd.DataFrame:

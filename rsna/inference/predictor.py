@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rsna import faults
 from rsna.config import InputSpec
 from rsna.data.dataset import normalise, to_input
 from rsna.errors import InputError
-from rsna.inference import faults
 from rsna.inference.engines import Engine
 from rsna.inference.tta import TTA, check_tta
+from rsna.models.activation import activation_of, to_probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Predictor:
         layout = torch.channels_last if self.device.type == "cpu" else torch.preserve_format  # a quarter faster there
         self.models = [model.to(self.device, memory_format=layout).eval() for model in models]  # type: ignore[call-overload]
         self.views = int(getattr(models[0], "views", 1)) if models else 1
+        self.activation = activation_of(models[0]) if models else "sigmoid"
         self.batch_size = batch_size
         self.chunk = min(batch_size, chunk or batch_size)
         self.tta = tuple(tta)
@@ -152,7 +154,7 @@ class Predictor:
         with full_precision(), torch.autocast(self.device.type, enabled=amp):
             logits = torch.stack([self._logits(TTA[name](images), amp) for name in self.tta])  # (A, B, M, T)
         faults.slow_down(len(self.models) * len(self.tta))
-        return logits.float().sigmoid().mean(dim=0).cpu().numpy()  # (B, M, T)
+        return to_probabilities(logits, self.activation).mean(dim=0).cpu().numpy()  # (B, M, T)
 
     def _logits(self, images: Tensor, amp: bool) -> Tensor:
         """Logits ``(B, M, T)`` of all models."""

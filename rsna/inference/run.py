@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from rsna import faults
 from rsna.data.views import sample_pictures
-from rsna.imaging import Outcome
-from rsna.inference import faults
+from rsna.imaging import Outcome, RegionFinder
 from rsna.inference.budget import Watch, describe
 from rsna.inference.bundle import Bundle
 from rsna.inference.engines import Engine, choose_engine
-from rsna.inference.images import NO_NUMBER, decode, no_numbers
+from rsna.inference.images import NO_NUMBER, choose_finder, decode, no_numbers
 from rsna.inference.job import Job
 from rsna.inference.journal import Batch, Journal
 from rsna.inference.lean import LEVELS, Lean
@@ -48,7 +48,10 @@ def predict_missing(bundle: Bundle, job: Job, journal: Journal, lean: Lean = LEV
         attempt: How many processes have ended before this one.
     """
     note_small_shm()
-    work = _Work(bundle, job, journal, lean, attempt)
+    finder, trouble = choose_finder(bundle)
+    if trouble and trouble not in journal.notes:
+        journal.add("note", text=trouble)
+    work = _Work(bundle, job, journal, lean, attempt, finder)
     while (todo := journal.missing(job.batches)) and not job.limits.over:
         if lean.careful:
             work.careful(todo[0])
@@ -65,6 +68,7 @@ class _Work:
     journal: Journal
     lean: Lean
     attempt: int
+    finder: RegionFinder | None
 
     def run(self, todo: Sequence[int]) -> None:
         """Predict batches until they are done, the time is over, or a step is due, which is recorded."""
@@ -127,10 +131,10 @@ class _Work:
         self, setting: Setting, rows: Sequence[int], failures: dict[int, str]
     ) -> Generator[np.ndarray | None, None, None]:
         """The pictures of some rows in order, None for one that cannot be used, whose reason goes to `failures`."""
-        skipped, table = self.journal.skipped, self.job.table
+        skipped, table = self.job.unusable | self.journal.skipped, self.job.table
         paths = table["path"].iloc[[row for row in rows if row not in skipped]].tolist()
-        imaging = setting.imaging(self.bundle.config.data.imaging)
-        with closing(decode(self.job.data, paths, imaging, self.lean.workers(self.job.options.workers))) as outcomes:
+        imaging, workers = setting.imaging(self.bundle.config.data.imaging), self.lean.workers(self.job.options.workers)
+        with closing(decode(self.job.data, paths, imaging, workers, self.finder)) as outcomes:
             for row in rows:
                 self.journal.mark(row)
                 outcome = Outcome(row, error=skipped[row]) if row in skipped else next(outcomes)
@@ -150,7 +154,8 @@ class _Work:
         failed = {row: failures.pop(row) for row in rows if row in failures}
         while predictor.notes:
             self.journal.add("note", text=predictor.notes.pop(0))
-        self.journal.add_batch(number, Batch(tuple(m.name for m in setting.members), setting.tta, values, failed))
+        members = tuple(member.name for member in setting.members)
+        self.journal.add_batch(number, Batch(members, setting.tta, values, failed, setting.divide))
 
     def _step_down(self, setting: Setting, number: int, watch: Watch) -> bool:
         """Record the next step of the bundle that changes anything and that its models take; False without one."""

@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 from rsna.competitions import Threshold
 from rsna.competitions.aggregation import LearnedAggregation, Rule
-from rsna.config import dump, load
+from rsna.config import DETECTOR_FILE, DetectorFile, dump, load
 from rsna.errors import InputError
 from rsna.inference.engine_spec import EngineSpec
 from rsna.io import digest, read_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SPEC_FILE = "bundle.json"
 CONFIG_FILE = "config.yaml"
 OOF_FILE = "oof.parquet"
 PROVENANCE = ("commit", "dirty", "created")  # by which code it was collected, and when: no part of the content
 # The version that brought a field: it is no part of the content of an older bundle.
-SINCE = {"step_down": 2, "engines": 2, "learned_aggregation": 2}
+SINCE = {"step_down": 2, "engines": 2, "learned_aggregation": 2, "detector": 3}
 
 Tta = Literal[  # the names in `rsna.inference.tta`
     "none", "hflip", "vflip", "hvflip", "scale_90", "scale_110", "shift_up", "shift_down", "shift_left", "shift_right"
@@ -76,6 +76,7 @@ class BundleSpec:
         step_down: What prediction gives up, one after the other, where it would not be through in time.
         engines: All models as one, for other runtimes than torch.
         learned_aggregation: Of `aggregation: learned`; None elsewhere.
+        detector: What finds the regions of images, the file `detector.onnx`; None where only their pixels tell them.
         schema_version: Of the file; a field that is younger has its default.
     """
 
@@ -95,6 +96,7 @@ class BundleSpec:
     step_down: tuple[Step, ...] = ("no-tta", "half-members", "one-member", "half-resolution")
     engines: tuple[EngineSpec, ...] = ()
     learned_aggregation: LearnedAggregation | None = None
+    detector: DetectorFile | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -125,7 +127,8 @@ class BundleSpec:
         """Every file that belongs to the bundle, with its SHA-256."""
         shared = {CONFIG_FILE: self.config_sha256, OOF_FILE: self.oof_sha256}
         engines = {name: sha256 for engine in self.engines for name, sha256 in engine.files.items()}
-        return engines | shared | {member.file: member.sha256 for member in self.members}
+        detector = {DETECTOR_FILE: self.detector.sha256} if self.detector else {}
+        return engines | shared | detector | {member.file: member.sha256 for member in self.members}
 
 
 def read_spec(folder: Path, digest: str = "") -> BundleSpec:

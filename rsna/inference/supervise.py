@@ -8,32 +8,23 @@ found and skipped.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsna.errors import InputError, RsnaError
-from rsna.inference.budget import describe
-from rsna.inference.child import Order
 from rsna.inference.job import Job, clear, plan_job
 from rsna.inference.journal import Journal
 from rsna.inference.lean import CAREFUL, EXACT, LEVELS, leaner
 from rsna.inference.options import DEFAULTS, PredictOptions, is_rerun
-from rsna.inference.output import MAX_FILLED, finish, write_so_far
+from rsna.inference.output import MAX_FILLED, assemble, finish, make_report, write_so_far
+from rsna.inference.process import Process
 from rsna.inference.schema import read_spec
-from rsna.io import read_json
+from rsna.plain import one_line
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
-REFRESH_SECONDS = 60.0  # between two submissions of what is known so far
-HANG_SECONDS = 900.0  # without a sign of life; a batch of a large model takes minutes on a CPU
 MAX_STARTS = 8  # processes in a row that die before they have loaded what they need
 MOST_SKIPPED = 100  # images in a scoring rerun
 
@@ -65,22 +56,34 @@ def predict_supervised(
         The report.
 
     Raises:
-        InputError: For a wrong bundle, folder, table or option.
-        RsnaError: In a visible run that is not complete or had to fill in too much; never in a scoring rerun.
+        InputError: For a wrong bundle, folder, table or option; in a scoring rerun only where no priors or no units can
+            be found to begin with.
+        RsnaError: In a visible run that is not complete or had to fill in too much.
     """
     started = time.monotonic()
     spec = read_spec(bundle, digest)
     job = plan_job(bundle, spec, data, out, threshold, probability, options)
+    for problem in job.problems:
+        logger.error("%s", problem)
     with job.journal() as journal:
         clear(job)
         try:
             write_so_far(job, journal)
             trouble = Supervisor(job, journal).run()
             return finish(job, journal, started, trouble)
-        except BaseException:
+        except BaseException as error:
+            if is_rerun() and isinstance(error, OSError | RsnaError) and job.out.is_file():
+                return _keep(job, journal, started, error)
             if not is_rerun():
                 job.out.unlink(missing_ok=True)
             raise
+
+
+def _keep(job: Job, journal: Journal, started: float, error: Exception) -> dict[str, Any]:
+    """The report of a scoring rerun that could not be finished, as with a full disk: what was written before stays."""
+    reason = f"the last submission that could be written stays: {one_line(error)}"
+    logger.error("%s", reason)
+    return make_report(job, journal, assemble(job, journal, reason), time.monotonic() - started, reason)
 
 
 @dataclass
@@ -106,9 +109,14 @@ class Supervisor:
         while self.journal.missing(self.job.batches) and not self.job.limits.over:
             done = len(self.journal.batches)
             try:
-                reason = _Child(self.job, self.journal, self.level, self.attempt).watch()
+                reason = Process(self.job, self.journal, self.level, self.attempt).watch()
             except OSError as error:  # not even a process can be started, or the disk is full
                 reason = str(error)
+            except InputError as error:  # another process would find the same
+                if not is_rerun():
+                    raise
+                logger.error("%s", error)
+                return str(error)
             self.attempt += 1
             progress = len(self.journal.batches) > done
             if progress and not reason:
@@ -147,91 +155,3 @@ class Supervisor:
     def _most_skipped(self) -> int:
         """A visible run fails anyway where more than this is filled in."""
         return MOST_SKIPPED if is_rerun() else max(1, int(MAX_FILLED * len(self.job.table)))
-
-
-class _Child:
-    """One process that predicts."""
-
-    def __init__(self, job: Job, journal: Journal, level: int, attempt: int) -> None:
-        self.job, self.journal = job, journal
-        self.order = Order.of(job, level, attempt)
-        self.refreshed = time.monotonic()
-
-    def watch(self) -> str:
-        """Run it to its end, or to the end of the time. Returns why it died; empty where it did not.
-
-        Raises:
-            InputError: The child's own: another process would find the same.
-        """
-        self.journal.running.unlink(missing_ok=True)
-        self.journal.error.unlink(missing_ok=True)
-        started = time.monotonic()
-        process = self._start()
-        reason = ""
-        try:
-            while process.poll() is None and not self.job.limits.over:
-                if self._silence(started) > HANG_SECONDS:
-                    reason = f"it gave no sign of life for {describe(HANG_SECONDS)}"
-                    break
-                self._refresh()
-                time.sleep(POLL_SECONDS)
-            timely = process.poll() is None and not reason
-        finally:
-            process.kill()
-            process.wait()
-        self.journal.cut()
-        self.journal.poll()
-        return "" if timely or process.returncode == 0 else reason or self._reason(process.returncode)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-        direct = sys.stderr is not None and sys.stderr.isatty()
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rsna.inference.child"],
-            stdin=subprocess.PIPE,
-            stdout=2 if direct else subprocess.PIPE,
-            stderr=None if direct else subprocess.STDOUT,
-            pass_fds=(self.journal.lock,),
-            env=os.environ | {"PYTHONPATH": path},
-        )
-        if process.stdout is not None:  # a notebook shows what is written to `sys.stderr`, not to the descriptor
-            threading.Thread(target=_forward, args=(process.stdout,), daemon=True).start()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(self.order.dump())
-            process.stdin.flush()
-        except BrokenPipeError:
-            logger.debug("the process has ended before it had read its order")
-        return process
-
-    def _silence(self, started: float) -> float:
-        """Seconds since the last sign of life."""
-        try:
-            return time.time() - self.journal.running.stat().st_mtime
-        except FileNotFoundError:
-            return time.monotonic() - started
-
-    def _refresh(self) -> None:
-        """Replace the submission by a better one, now and then."""
-        if time.monotonic() - self.refreshed > REFRESH_SECONDS and self.journal.poll():
-            self.refreshed = time.monotonic()
-            try:
-                write_so_far(self.job, self.journal)
-            except (OSError, RsnaError) as error:
-                logger.warning("the submission could not be replaced by a better one: %s", error)
-
-    def _reason(self, status: int) -> str:
-        """Why the process has ended, from what it left or from its status."""
-        if self.journal.error.exists():
-            error = read_json(self.journal.error)
-            if error["input"]:
-                raise InputError(error["text"])
-            return str(error["text"])
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
-
-
-def _forward(stream: Any) -> None:
-    """Pass on, line by line, what a process says."""
-    for line in stream:
-        sys.stderr.write(line.decode("utf-8", "replace"))
-        sys.stderr.flush()

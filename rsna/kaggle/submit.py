@@ -10,7 +10,7 @@ from pathlib import Path
 from rsna.competitions import create_competition
 from rsna.config import dump, load
 from rsna.errors import InputError, RsnaError
-from rsna.inference import Bundle, predict_folder
+from rsna.inference import Bundle, predict_supervised
 from rsna.inference.kernel_submit import SUBMISSION_FILE
 from rsna.inference.schema import SPEC_FILE, read_spec
 from rsna.io import ensure_dir, read_json, write_json
@@ -182,7 +182,7 @@ def _submit_file(
             f"{settings.name} takes a file, which is predicted here: name the competition's folder (--data)"
         )
     out = ensure_dir(MADE) / f"{bundle.spec.digest[:12]}" / SUBMISSION_FILE
-    report = predict_folder(bundle, order.data, out)
+    report = predict_supervised(bundle.folder, order.data, out, digest=bundle.spec.digest)
     write(f"{out}: {report['units']} units from {report['images']} images\n")
     ref = submit_file(settings.competition, out, message)
     return Made(ref, settings.competition, str(bundle.folder), str(out), "a file predicted here", order.message)

@@ -48,6 +48,8 @@ def content_hash(files: dict[str, str]) -> str:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """A JSON object that anybody may have written. Raises `RuntimeError` where it is none of at most 16 MB."""
+    if not path.exists():
+        raise RuntimeError(f"{path} is missing")
     try:
         if not path.is_file() or path.stat().st_size > MAX_JSON_BYTES:
             raise ValueError(f"not a file of at most {MAX_JSON_BYTES // 2**20} MB")

@@ -14,6 +14,7 @@ from rsna.errors import InputError, RsnaError
 from rsna.models.freezing import Freezer
 from rsna.models.fusion import ViewFusion
 from rsna.models.pooling import GlobalPool
+from rsna.plain import MAX_SHOWN, brief
 
 
 class Classifier(nn.Module):
@@ -28,6 +29,7 @@ class Classifier(nn.Module):
         self.neck = _create_neck(spec.neck, self.fusion.outputs)
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(self.fusion.outputs, outputs)
+        self.activation = spec.activation
         self.freezer: Freezer | None = None
 
     @property
@@ -105,8 +107,9 @@ def _create_neck(name: str, features: int) -> nn.Module:
 
 def _create_backbone(spec: ModelSpec, channels: int, pretrained: bool) -> Any:
     """The timm model with its own classifier, so that timm demands that every tensor of pretrained weights fits."""
-    if not timm.is_model(spec.backbone):
-        raise InputError(f"model.backbone: timm {timm.__version__} has no {spec.backbone!r}; see timm.list_models()")
+    name = spec.backbone
+    if len(name) > MAX_SHOWN or not name.isprintable() or not timm.is_model(name):  # which ignores what follows a dot
+        raise InputError(f"model.backbone: timm {timm.__version__} has no {brief(name)}; see timm.list_models()")
     arguments: dict[str, Any] = {"in_chans": channels}
     if spec.drop_path:
         arguments["drop_path_rate"] = spec.drop_path

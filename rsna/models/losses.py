@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from rsna.config.learning import LossSpec
+from rsna.errors import InputError
 
 ANCHORS = 20  # precisions at which the surrogate maximises the recall
 DUAL_RATE = 0.1  # the surrogate's multipliers learn so much slower
@@ -58,6 +59,15 @@ class Brier(BinaryCrossEntropy):
     def elements(self, logits: torch.Tensor, aims: torch.Tensor) -> torch.Tensor:
         """See `BinaryCrossEntropy.elements`."""
         return (logits.sigmoid() - aims) ** 2 * torch.where(aims > 0, self.positive_weight, 1.0)
+
+
+class CrossEntropy(nn.Module):
+    """Mean cross-entropy over the rows whose targets are all known: the shares of the classes, which sum to one."""
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The loss, a scalar, of logits (B, T) and targets (B, T) in [0, 1] or NaN. 0 where no row is known."""
+        losses = functional.cross_entropy(logits.float(), targets.nan_to_num(), reduction="none")  # (B,)
+        return mean_known(losses, targets.sum(dim=1))
 
 
 class PrecisionRecall(nn.Module):
@@ -128,13 +138,17 @@ class WeightedSum(nn.Module):
 
 
 def mean_known(losses: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The mean of losses (B, T) over the targets that are not NaN; 0 where none is known."""
+    """The mean of losses over the targets of their shape that are not NaN; 0 where none is known."""
     known = ~targets.isnan()
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
 def create_loss(spec: LossSpec, outputs: int = 1) -> nn.Module:
-    """The loss that a spec names, of `outputs` targets."""
+    """The loss that a spec names, of `outputs` targets.
+
+    Raises:
+        InputError: For `ce` of a single target.
+    """
     loss = _create_term(spec, outputs)
     if spec.aucpr_weight:
         surrogate = PrecisionRecall(outputs, spec.positive_weight)
@@ -143,6 +157,10 @@ def create_loss(spec: LossSpec, outputs: int = 1) -> nn.Module:
 
 
 def _create_term(spec: LossSpec, outputs: int) -> nn.Module:
+    if spec.name == "ce":
+        if outputs < 2:
+            raise InputError("loss ce needs a target for each class; for a single target use loss=bce, which equals it")
+        return CrossEntropy()
     if spec.name == "aucpr":
         return PrecisionRecall(outputs, spec.positive_weight)
     if spec.name == "focal":

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rsna.errors import InputError
-from rsna.preparation.picture import Region
+from rsna.imaging import Region
 from rsna.tables import Column, read_csv
 
 SIDES = ["xmin", "ymin", "xmax", "ymax"]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from rsna.config import differences
+from rsna.config import DETECTOR_FILE, differences
 from rsna.data.prepared import FAILED_FILE, SPEC_FILE, TABLE_FILE, PreparedSpec
 from rsna.errors import InputError, RsnaError
-from rsna.io import ensure_dir
+from rsna.io import atomic_path, ensure_dir, sha256_file
 from rsna.tables import write_csv, write_parquet
 
 FAILED_COLUMNS = ["image_id", "path", "reason"]
@@ -20,19 +21,32 @@ FAILED_COLUMNS = ["image_id", "path", "reason"]
 logger = logging.getLogger(__name__)
 
 
-def claim(folder: Path, spec: PreparedSpec) -> None:
+def claim(folder: Path, spec: PreparedSpec, detector: Path | None = None) -> None:
     """Make the folder and write its spec, or check that it already holds the same set.
 
     Where only the rules differ that made the targets, the pictures stay, and the set is unfinished until its table is
     written anew.
 
+    Args:
+        folder: The prepared set's.
+        spec: How it is made.
+        detector: The file of `spec.detector`, which the set keeps a copy of.
+
     Raises:
         InputError: Where the folder cannot be written, or holds a set of another spec.
     """
     ensure_dir(folder)
-    if not (folder / SPEC_FILE).exists():
+    if (folder / SPEC_FILE).exists():
+        _check_claim(folder, spec)
+    else:
         spec.write(folder)
-        return
+    target = folder / DETECTOR_FILE
+    if detector and spec.detector and not (target.is_file() and sha256_file(target) == spec.detector.sha256):
+        with atomic_path(target) as part:
+            shutil.copyfile(detector, part)
+
+
+def _check_claim(folder: Path, spec: PreparedSpec) -> None:
     found = PreparedSpec.read(folder)
     if found.hash != spec.hash:
         lines = "; ".join(differences(found.identity(), spec.identity()))

@@ -28,10 +28,11 @@ def predict_prepared(bundle: Bundle, prepared: PreparedSet, device: str = "auto"
     """
     config = bundle.config
     other = differences(dump(prepared.spec.imaging), dump(config.data.imaging), "data.imaging")
+    other += differences(dump(prepared.spec.detector), dump(bundle.spec.detector), "detector")
     if other:
         raise InputError(
             f"{prepared.folder} was prepared with other settings than {bundle.folder} ({'; '.join(other)}); import it"
-            " again with the same data= and roi="
+            " again with the same data=, roi= and boxes="
         )
     if config.model.views.layout != "single":
         raise InputError(f"the models of {bundle.folder} see several views at once; label with models of single images")

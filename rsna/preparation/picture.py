@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rsna.config import ImagingSpec
 from rsna.errors import RsnaError
-from rsna.imaging import Box, load_image, write_png
-from rsna.imaging.container import parse_dicom, read_content
-from rsna.imaging.png import PNG_START
-from rsna.imaging.reasons import naming
+from rsna.imaging import Region, RegionFinder, load_steps, write_png
 from rsna.preparation.readers import Reader, readable
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box in fractions of an image's sides, so that it holds at any resolution: 0 <= xmin < xmax <= 1."""
-
-    xmin: float
-    ymin: float
-    xmax: float
-    ymax: float
-
-    @property
-    def area(self) -> float:
-        """The fraction of the image."""
-        return (self.xmax - self.xmin) * (self.ymax - self.ymin)
-
-    def box(self, rows: int, columns: int) -> Box:
-        """The smallest box of whole pixels that covers it."""
-        return Box(
-            math.floor(self.ymin * rows),
-            math.floor(self.xmin * columns),
-            math.ceil(self.ymax * rows),
-            math.ceil(self.xmax * columns),
-        )
 
 
 @dataclass(frozen=True)
@@ -61,44 +31,31 @@ class PictureTask:
             return True
 
 
-def write_picture(task: PictureTask, spec: ImagingSpec, reader: Reader = "header") -> bytes:
+@dataclass(frozen=True)
+class Written:
+    """What became of a picture that could be made.
+
+    Attributes:
+        detected: Whether a detector has found its region.
+        trouble: Empty, or why it could not be written, which is no fault of the image and ends the run.
+    """
+
+    detected: bool
+    trouble: str = ""
+
+
+def write_picture(
+    task: PictureTask, spec: ImagingSpec, reader: Reader = "header", finder: RegionFinder | None = None
+) -> Written:
     """Make one picture in a worker, which also compresses and writes it: the parent would be the bottleneck.
 
-    Returns:
-        Nothing, or in UTF-8 why the picture could not be written, which is no fault of the image and ends the run.
-
     Raises:
         ImageError: Where the source cannot be used.
     """
-    pixels = make_picture(task.source, spec, reader, task.region)
+    with readable(task.source, reader) as path:
+        loaded = load_steps(path, spec, task.region, finder)
     try:
-        write_png(task.target, pixels)
+        write_png(task.target, loaded.picture)
     except (OSError, RsnaError) as error:
-        return str(error).encode()
-    return b""
-
-
-def make_picture(
-    source: Path, spec: ImagingSpec, reader: Reader = "header", region: Region | None = None
-) -> np.ndarray:
-    """The picture (spec.height, spec.width) of a file, of its region (plus `spec.roi.margin`) where that is known.
-
-    Raises:
-        ImageError: Where the source cannot be used.
-    """
-    with readable(source, reader) as path:
-        box = None
-        if region is not None:
-            with naming(source):
-                box = region.box(*_frame_size(path)).expand(spec.roi.margin)
-        return load_image(path, spec, box)
-
-
-def _frame_size(path: Path) -> tuple[int, int]:
-    """Rows and columns of a file's image, from its header; raises `ValueError` where it has none."""
-    content = read_content(path)
-    if content.startswith(PNG_START):
-        columns, rows = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
-        return rows, columns
-    header = parse_dicom(content).header
-    return header.rows, header.columns
+        return Written(loaded.detected, str(error))
+    return Written(loaded.detected)

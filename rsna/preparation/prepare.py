@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import astuple, dataclass, field
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,17 +14,17 @@ import cv2
 import pandas as pd
 
 from rsna.competitions import create_competition
-from rsna.config import PrepareConfig
+from rsna.config import DETECTOR_FILE, PrepareConfig
 from rsna.data.prepared import PreparedSpec
 from rsna.data.table import check_image_table, inside
 from rsna.errors import InputError, RsnaError
-from rsna.imaging import DecodePool
+from rsna.imaging import DecodePool, Region, RegionFinder, check_finder
 from rsna.imaging.load import MEMORY_LIMIT, TIME_LIMIT
 from rsna.io import digest, file_name
 from rsna.log import progress
 from rsna.preparation.boxes import choose_regions, read_boxes, with_regions
 from rsna.preparation.folder import FAILED_COLUMNS, claim, clear_leftovers, finish
-from rsna.preparation.picture import PictureTask, Region, write_picture
+from rsna.preparation.picture import PictureTask, write_picture
 from rsna.preparation.readers import Reader
 from rsna.preparation.shards import ROW, WHOLE, Shard
 
@@ -102,21 +103,25 @@ def prepare_source(
         limit: Only the first images of the table.
 
     Raises:
-        InputError: For a wrong table, a folder that cannot be written, or one that holds another set.
+        InputError: For a wrong table or detector, a folder that cannot be written, or one that holds another set.
         RsnaError: Where not a single image could be used, or the disk refused a picture.
     """
     folder = Path(config.env.prepared)
     table, regions = _with_targets(source, limit), _read_regions(source.table, config)
-    if config.boxes:
+    if config.boxes and not config.detector:
         table = with_regions(table, regions)
-    claim(folder, _describe(source, config, table, regions))
+    finder = RegionFinder.of(config.detector, config.box_score) if config.detector else None
+    if finder is not None:
+        check_finder(finder)
+    claim(folder, _describe(source, config, table, regions, finder), finder.path if finder else None)
     part = shard.take(table)
     tasks = {
         image: PictureTask(inside(source.root, path), inside(folder, target), regions.get(image))
         for image, path, target in zip(part["image_id"], part["source_path"], part["path"], strict=True)
     }
     pending = {image: task for image, task in tasks.items() if not task.is_done()}
-    reasons = _make_pictures(pending, config, source.reader)
+    own = replace(finder, path=folder / DETECTOR_FILE) if finder is not None else None
+    reasons = _make_pictures(pending, config, source.reader, own)
     clear_leftovers({task.target.parent for task in tasks.values()} | ({folder} if shard == WHOLE else set()))
     failed = _failures(part, reasons)
     finish(folder, part[~part["image_id"].isin(list(reasons))], failed, shard.suffix)
@@ -135,13 +140,15 @@ def _with_targets(source: Source, limit: int | None) -> pd.DataFrame:
 
 def _read_regions(table: pd.DataFrame, config: PrepareConfig) -> dict[str, Region]:
     """The regions that a table of boxes gives, by image id."""
-    if not config.boxes:
+    if not config.boxes or config.detector:
         return {}
     path, area = Path(config.boxes), config.data.imaging.roi.min_area
     return choose_regions(read_boxes(path), table["image_id"], config.box_score, area, str(path))
 
 
-def _describe(source: Source, config: PrepareConfig, table: pd.DataFrame, regions: dict[str, Region]) -> PreparedSpec:
+def _describe(
+    source: Source, config: PrepareConfig, table: pd.DataFrame, regions: dict[str, Region], finder: RegionFinder | None
+) -> PreparedSpec:
     rows = table[["image_id", "group_id", "source_path"]].to_numpy().tolist()
     boxes = [[image, *astuple(regions[image])] for image in table["image_id"] if image in regions]
     return PreparedSpec(
@@ -150,17 +157,18 @@ def _describe(source: Source, config: PrepareConfig, table: pd.DataFrame, region
         images=len(table),
         image_list=digest(rows),
         source=str(source.root),
-        versions=decoder_versions(),
+        versions=library_versions((*DECODERS, "onnxruntime") if finder else DECODERS),
         origin=source.origin,
         labels=source.labels,
         boxes=digest(boxes) if boxes else "",
+        detector=finder.spec if finder is not None else None,
     )
 
 
-def decoder_versions() -> dict[str, str]:
-    """The installed libraries that decide on a picture's pixels, and this package."""
+def library_versions(names: Sequence[str]) -> dict[str, str]:
+    """The versions of those libraries that are installed, and of OpenCV."""
     versions = {"opencv": cv2.__version__}  # whose distribution has several names
-    for name in DECODERS:
+    for name in names:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -168,7 +176,9 @@ def decoder_versions() -> dict[str, str]:
     return versions
 
 
-def _make_pictures(tasks: dict[str, PictureTask], config: PrepareConfig, reader: Reader) -> dict[str, str]:
+def _make_pictures(
+    tasks: dict[str, PictureTask], config: PrepareConfig, reader: Reader, finder: RegionFinder | None
+) -> dict[str, str]:
     """Make pictures in parallel; returns why an image could not be used, by image id.
 
     Raises:
@@ -176,15 +186,20 @@ def _make_pictures(tasks: dict[str, PictureTask], config: PrepareConfig, reader:
     """
     if not tasks:
         return {}
-    reasons = {}
+    reasons, detected = {}, 0
     images = {task: image for image, task in tasks.items()}
-    function = partial(write_picture, spec=config.data.imaging, reader=reader)
+    function = partial(write_picture, spec=config.data.imaging, reader=reader, finder=finder)
     with DecodePool(function, config.env.workers, TIME_LIMIT, MEMORY_LIMIT) as pool:
         for outcome in progress(pool.map(images), "prepare", len(images)):
             if outcome.error is not None:
                 reasons[images[outcome.task]] = outcome.error
-            elif outcome.value:
-                raise RsnaError(bytes(outcome.value).decode())
+            elif outcome.value.trouble:
+                raise RsnaError(outcome.value.trouble)
+            else:
+                detected += outcome.value.detected
+    if finder is not None:
+        found, method = len(tasks) - len(reasons), config.data.imaging.roi.method
+        logger.info("the detector found %d of %d regions, %s the others", detected, found, method)
     return reasons
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rsna.config import differences
+from rsna.config import DETECTOR_FILE, differences
 from rsna.data.prepared import FAILED_FILE, TABLE_FILE, PreparedSpec
 from rsna.data.table import check_image_table, inside
 from rsna.errors import InputError
@@ -84,7 +84,7 @@ def merge_shards(folders: Sequence[Path], out: Path) -> tuple[pd.DataFrame, pd.D
     check_image_table(table, "the merged table")
     if len(table) + len(failed) != spec.images:
         raise InputError(f"the shards hold {len(table) + len(failed)} images, not {spec.images}; prepare them again")
-    claim(out, spec)
+    claim(out, spec, folders[0] / DETECTOR_FILE if spec.detector else None)
     homes = table.pop(HOME)
     for home, path in progress(zip(homes, table["path"], strict=True), "merge", len(table)):
         _place(inside(home, path), inside(out, path))

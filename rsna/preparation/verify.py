@@ -10,7 +10,7 @@ import pandas as pd
 
 from rsna.data import PreparedSet, inside
 from rsna.errors import ImageError, InputError
-from rsna.imaging import decode_images
+from rsna.imaging import check_finder, decode_images
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,20 @@ def check_reproduces(
         The ids of the images that came out different or not at all; empty where the set is reproduced.
 
     Raises:
-        InputError: Where the data folder is not there.
+        InputError: Where the data folder is not there, or the set's detector cannot be used here.
     """
     if not Path(data).is_dir():
         raise InputError(f"there is no data folder {data} to compare {prepared.folder} with")
     if prepared.spec.boxes:
-        logger.warning("%s was cut out by a table of boxes, which a submission does not have", prepared.folder)
+        logger.warning(
+            "%s was cut out by a table of boxes, which a submission does not have; prepare with boxes=FILE.onnx",
+            prepared.folder,
+        )
     rows = _sample(prepared.table, sample, seed)
-    outcomes = decode_images((inside(data, path) for path in rows["source_path"]), prepared.spec.imaging, workers)
+    if prepared.finder is not None:
+        check_finder(prepared.finder)
+    paths = (inside(data, path) for path in rows["source_path"])
+    outcomes = decode_images(paths, prepared.spec.imaging, workers, prepared.finder)
     wrong = []
     for image, path, outcome in zip(rows["image_id"], rows["path"], outcomes, strict=True):
         reason = outcome.error or _compare(prepared, path, outcome.value)

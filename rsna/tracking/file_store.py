@@ -149,9 +149,8 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 
 
 def _label(value: object) -> str:
-    """A short text that a table takes: YAML can spell characters that no encoding has."""
-    text = value if isinstance(value, str) else ""
-    return text[:MAX_NAME_CHARS].encode("utf-8", "replace").decode("utf-8")
+    """A short text that a table takes."""
+    return value[:MAX_NAME_CHARS] if isinstance(value, str) else ""
 
 
 def _read_time(copy: RunCopy, value: object) -> int | None:

@@ -13,9 +13,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from rsna.config.training import TrainConfig, TrainerSpec
-from rsna.errors import Unfinished
+from rsna.errors import InputError, Unfinished
 from rsna.tracking import Tracker
 from rsna.training.callbacks import EpochCheckpoint, LearningRates, Recorder, Seeds
 from rsna.training.deadline import Deadline
@@ -49,7 +50,7 @@ def fit(
 
     Raises:
         Unfinished: Where the deadline came first.
-        InputError: For a warm-up that is too long, or balanced batches without a positive.
+        InputError: For a warm-up that is too long, balanced batches without a positive, or a device that is not there.
         RsnaError: Where the training diverges.
     """
     config, split = report.config, report.split
@@ -83,29 +84,37 @@ def _arrange(module: TrainingModule, spec: TrainerSpec) -> None:
 
 
 def create_trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], **options: Any) -> pl.Trainer:
-    """Lightning's trainer for a config, with further options of its own. It writes nothing by itself."""
+    """Lightning's trainer for a config, with further options of its own. It writes nothing by itself.
+
+    Raises:
+        InputError: For a device that is not there.
+    """
     spec = config.trainer
     if spec.processes > 1 and config.model.freeze.epochs:  # what is frozen at first gets no gradient then
         options["strategy"] = "ddp_find_unused_parameters_true"
-    return pl.Trainer(
-        accelerator=spec.accelerator,
-        devices=spec.devices,
-        num_nodes=spec.nodes,
-        sync_batchnorm=spec.sync_bn,
-        precision=spec.precision,
-        accumulate_grad_batches=spec.accumulation,
-        gradient_clip_val=spec.clip or None,
-        deterministic=config.deterministic,
-        benchmark=not config.deterministic,
-        callbacks=callbacks,
-        default_root_dir=folder,
-        logger=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the sampler deals out the batches itself
-        **options,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=spec.accelerator,
+            devices=spec.devices,
+            num_nodes=spec.nodes,
+            sync_batchnorm=spec.sync_bn,
+            precision=spec.precision,
+            accumulate_grad_batches=spec.accumulation,
+            gradient_clip_val=spec.clip or None,
+            deterministic=config.deterministic,
+            benchmark=not config.deterministic,
+            callbacks=callbacks,
+            default_root_dir=folder,
+            logger=False,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stdout.isatty(),
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # the sampler deals out the batches itself
+            **options,
+        )
+    except MisconfigurationException as error:
+        asked = f"trainer.accelerator={spec.accelerator}, trainer.devices={spec.devices}"
+        raise InputError(f"{asked}: {' '.join(str(error).split()).rstrip('.!')}; see `rsna doctor`") from error
 
 
 def _run(trainer: pl.Trainer, module: TrainingModule, data: FoldData, resume: Path | None) -> None:

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from rsna.config.training import EmaSpec, SwaSpec
 from rsna.models import Classifier
+from rsna.models.activation import to_probabilities
 from rsna.models.auxiliary import AuxiliaryHeads
 
 NO_SWA = SwaSpec()
@@ -109,4 +110,4 @@ class TrainingModule(pl.LightningModule):
         """Probabilities (N, T) of the validation images in their order, and the loss over all of them."""
         outputs, self._outputs = self._outputs, []
         logits, targets = (torch.cat(parts) for parts in zip(*outputs, strict=True))
-        return logits.sigmoid().cpu().numpy(), float(self.loss(logits, targets))
+        return to_probabilities(logits, self.model.activation).cpu().numpy(), float(self.loss(logits, targets))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rsna.competitions import create_competition
 from rsna.config import config_dir, load
 from rsna.config.training import TrainConfig
-from rsna.errors import InputError
+from rsna.errors import InputError, RsnaError
 from rsna.log import setup_logging
 from rsna.training.run import train
 
@@ -83,5 +85,19 @@ def _train_one(composed: DictConfig, swept: Sequence[str]) -> float:
     config = load(TrainConfig, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True), "train")
     values = dict(entry.lstrip("+").split("=", 1) for entry in HydraConfig.get().overrides.task)
     parts = [f"{key}={values[key]}".replace("/", "-") for key in swept if key not in OWN_FOLDER]
-    metrics = train(replace(config, name=",".join([config.name, *parts])))
+    config = replace(config, name=",".join([config.name, *parts]))
+    if config.trainer.processes > 1:
+        _train_as_command([*HydraConfig.get().overrides.task, f"name='{config.name}'"])
+    metrics = train(config)  # which of a finished run are what it says
     return metrics[create_competition(config.competition.name).monitor]
+
+
+def _train_as_command(overrides: Sequence[str]) -> None:
+    """Train in a command of its own: Lightning starts further processes by repeating this one's command line.
+
+    Raises:
+        RsnaError: Where it fails, which it has explained itself.
+    """
+    done = subprocess.run([sys.executable, "-P", "-m", "rsna.cli.app", "train", *overrides], check=False)
+    if done.returncode:
+        raise RsnaError(f"rsna train {shlex.join(overrides)} ended with status {done.returncode}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,8 +11,10 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from rsna.competitions.base import Target
 from rsna.config import dump
-from rsna.config.training import TrainConfig
+from rsna.config.training import LossSpec, TrainConfig
+from rsna.errors import InputError
 from rsna.models import create_loss, create_model, load_weights
 from rsna.tables import write_parquet
 from rsna.tracking import Tracker
@@ -43,9 +46,12 @@ def train(config: TrainConfig, until: float | None = None, callbacks: Sequence[C
 
     Raises:
         Unfinished: Where the time was over first; the run folder is marked as incomplete.
-        InputError: For a wrong config, split or data set, and a run folder of another config.
+        InputError: For a wrong config, split or data set, a run folder of another config, and several processes where
+            none can be started.
         RsnaError: Where pretrained weights cannot be fetched, or the training diverges.
     """
+    if config.trainer.processes > 1 and hasattr(sys, "ps1"):
+        raise InputError("trainer.devices: a notebook cannot start further processes; run `rsna train` as a command")
     deadline = Deadline(until) if until is not None else None
     folds = list_folds(config) if config.fold == "all" else [config.fold]
     with cpu_threads(config.trainer.threads):
@@ -67,7 +73,7 @@ def train_fold(
     module = build_module(config, report.split)
     folder.claim(config, fold)
     write_trained_on(folder, config, report.split)
-    tracking = config.tracking if rank_zero_only.rank == 0 else replace(config.tracking, backend="none")
+    tracking = config.tracking if rank_zero_only.rank == 0 else replace(config.tracking, backend="none", wandb=False)
     with folder.marked(), Tracker(tracking, f"{config.name}/fold_{fold}", folder.path) as tracker:
         tracker.log_config(dump(replace(config, fold=fold)))
         history = fit(module, folder, report, tracker, deadline, callbacks)
@@ -81,6 +87,7 @@ def build_module(config: TrainConfig, split: Split) -> TrainingModule:
         InputError: For a config that the model, the heads or the optimiser cannot take.
         RsnaError: Where pretrained weights cannot be fetched.
     """
+    check_loss(config.loss, split.competition.targets)
     seed_everything(config.seed, split.fold)
     outputs, start = len(split.targets), False if config.model.init_from else None
     model = create_model(config.model, config.data.input, outputs, pretrained=start)
@@ -90,6 +97,22 @@ def build_module(config: TrainConfig, split: Split) -> TrainingModule:
     loss, heads = create_loss(config.loss, outputs), create_heads(config, split.train, model.head.in_features)
     optimizer = create_optimizer(model, config.optimizer, loss, *([heads] if heads else []))
     return TrainingModule(model, loss, optimizer, config.trainer.ema, config.trainer.swa, heads)
+
+
+def check_loss(loss: LossSpec, targets: Sequence[Target]) -> None:
+    """Refuse a loss whose probabilities are not what the targets are.
+
+    Raises:
+        InputError: For `ce` of targets that are no classes, another loss of classes, and targets of any number.
+    """
+    kinds = {target.kind for target in targets}
+    if "regression" in kinds:
+        raise InputError(
+            "targets of kind regression cannot be learnt: models predict probabilities; scale the values into [0, 1]"
+            " and declare them as ordinal"
+        )
+    if (kinds == {"class"}) != (loss.name == "ce"):
+        raise InputError(f"loss {loss.name} does not fit targets of kind {', '.join(sorted(kinds))}; ce is for class")
 
 
 def finish(folder: RunFolder, history: History, report: Report, tracker: Tracker) -> dict[str, float]:

@@ -110,11 +110,13 @@ def search(overrides: Sequence[str], trials: int) -> optuna.Study:
         trials: In the whole study.
 
     Raises:
-        InputError: For a wrong override or config, and a study of another space.
+        InputError: For a wrong override or config, several processes a trial, and a study of another space.
         Unfinished: Where the time was over first.
     """
     space = parse_space(overrides)
     first = compose(TrainConfig, "train", [*space.fixed, *(_smallest(axis) for axis in space.axes)])
+    if first.trainer.processes > 1:
+        raise InputError("search: a trial is trained by one process; set trainer.devices=1 and trainer.nodes=1")
     folder = ensure_dir(Path(first.env.runs) / f"{first.name},search")
     study = open_study(folder, space, first)
     with warnings.catch_warnings():

@@ -116,8 +116,9 @@ def collect(
         commit=code.commit,
         dirty=code.dirty,
         learned_aggregation=learned,
+        detector=pictures.spec.detector,
     )
-    return write_bundle(out, spec, config, oof, [run.weights for run in runs], overwrite)
+    return write_bundle(out, spec, config, oof, [run.weights for run in runs], overwrite, _detector_file(pictures))
 
 
 def fit_threshold(competition: Competition, oof: pd.DataFrame, how: Rule, rule: str) -> Threshold:
@@ -196,9 +197,21 @@ def _check_weights(run: FinishedRun, prepared: PreparedSet) -> None:
         )
 
 
+def _detector_file(prepared: PreparedSet) -> Path | None:
+    """The detector of a prepared set, which goes along into the bundle; its content is compared there."""
+    if prepared.finder is not None and not prepared.finder.path.is_file():
+        raise InputError(f"{prepared.folder} lacks its detector, {prepared.finder.path.name}; prepare the data again")
+    return prepared.finder.path if prepared.finder is not None else None
+
+
 def _find_skew(prepared: PreparedSet, data: Path, accept: bool) -> str:
     """Empty where fresh pictures equal the prepared ones, else why they may differ, which was accepted."""
-    if not data.is_dir():
+    if prepared.spec.boxes:
+        reason = (
+            "its regions came from a table of boxes, which a submission does not have: prepare with the detector"
+            " itself, `rsna prepare boxes=FILE.onnx`"
+        )
+    elif not data.is_dir():
         reason = f"not compared: there is no data folder {data}"
     elif wrong := check_reproduces(prepared, data):
         reason = f"{len(wrong)} of the sampled pictures differ, that of image {wrong[0]} first"

@@ -17,7 +17,7 @@ from rsna.workflows.doctor import Finding
 from rsna.workflows.doctor_samples import SAMPLES, Sample
 
 PACKAGES = (
-    *("imagecodecs", "Pillow", "pydicom", "python-gdcm", "dicomsdl"),
+    *("imagecodecs", "Pillow", "pydicom", "python-gdcm", "dicomsdl", "numba"),
     *("pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pylibjpeg-libjpeg"),
 )
 OPTIONAL = ("pylibjpeg-libjpeg",)  # GPL-3: never installed unless asked for

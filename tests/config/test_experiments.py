@@ -42,12 +42,13 @@ def options(group: str) -> list[str]:
 def build(config: TrainConfig) -> None:
     """Make everything that a config names, without memory for weights."""
     with torch.device("meta"):
-        model = create_model(config.model, config.data.input, 1, pretrained=False)
+        outputs = 3 if config.loss.name == "ce" else 1
+        model = create_model(config.model, config.data.input, outputs, pretrained=False)
         size = (config.data.input.channels, config.data.input.height, config.data.input.width)
         images = torch.zeros(2, config.model.views.count, *size)
-        assert model(images).shape == (2, 1)
+        assert model(images).shape == (2, outputs)
         model.prepare(config.model)
-        loss = create_loss(config.loss)
+        loss = create_loss(config.loss, outputs)
         heads = AuxiliaryHeads(config.auxiliary, dict.fromkeys(config.auxiliary, 1), model.head.in_features)
         assert set(heads(model.features(images))) == set(config.auxiliary)
     create_optimizer(model, config.optimizer, loss, heads)
@@ -92,6 +93,13 @@ def test_an_experiment_holds_only_what_differs(experiment: str) -> None:
         assert lookup(plain, key) != value, f"{key} is no difference"
 
 
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (config_dir() / "experiment/breast").glob("*")))
+def test_an_experiment_stands_beside_what_its_original_scored(experiment: str) -> None:
+    page = Path(__file__).parents[2] / "docs/experiments.md"
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert any(f"`{experiment}`" in row.split("|")[1] for row in rows)
+
+
 @pytest.mark.parametrize("debug", options("debug"))
 def test_debugging_never_writes_where_the_experiment_does(debug: str) -> None:
     assert compose(TrainConfig, "train", [f"debug={debug}"]).env.runs != compose(TrainConfig, "train").env.runs
@@ -129,6 +137,9 @@ def test_debugging_never_writes_where_the_experiment_does(debug: str) -> None:
         ("scheduler=multistep scheduler.milestones=[3,1]", "rising order"),
         ("scheduler=cosine_epoch scheduler.cooldown=9", "leave nothing"),
         ("loss=aucpr +loss.aucpr_weight=1.0", "surrogate already"),
+        ("loss.name=ce", "need each other"),
+        ("+model.activation=softmax", "need each other"),
+        ("loss=ce +loss.positive_weight=2.0", "no positives"),
         ("+auxiliary.age.weight=0.0", "leave out the entry"),
         ("+auxiliary.age={loss:ce,scale:2.0}", "ce head"),
     ],

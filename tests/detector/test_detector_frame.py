@@ -11,11 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsna.errors import InputError
-from rsna.imaging import read_image, write_png
-from rsna.preparation.detection.frame import letterbox, to_pixels, to_region
-from rsna.preparation.detection.thumbnail import load_thumbnail
-from rsna.preparation.detection.yolox import decode_yolox
-from rsna.preparation.picture import Region
+from rsna.imaging import Region, load_thumbnail, read_image, write_png
+from rsna.imaging.detector import letterbox, to_pixels, to_region
+from rsna.imaging.detector_yolox import decode_yolox
 
 SIDES = st.tuples(st.floats(0, 0.98), st.floats(0.01, 1)).map(lambda pair: (pair[0], min(1.0, pair[0] + pair[1])))
 SHAPES = st.tuples(st.integers(20, 416), st.integers(20, 416))

@@ -13,11 +13,12 @@ from detecting import yolox_output
 
 from rsna.cli.app import main
 from rsna.errors import InputError, RsnaError
+from rsna.imaging import load_thumbnail
+from rsna.imaging.detector import RegionDetector
 from rsna.preparation.boxes import read_boxes
 from rsna.preparation.detection.files import list_images
-from rsna.preparation.detection.networks import RegionDetector, load_detector
+from rsna.preparation.detection.networks import load_detector
 from rsna.preparation.detection.predict import predict_boxes
-from rsna.preparation.detection.thumbnail import load_thumbnail
 
 
 def bright_box(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

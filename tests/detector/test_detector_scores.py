@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from rsna.errors import InputError
-from rsna.preparation.detection.networks import Detection
+from rsna.imaging import Region
+from rsna.imaging.detector import Detection
 from rsna.preparation.detection.precision import average_precision
 from rsna.preparation.detection.regions import Losses, compare_losses, with_margin
-from rsna.preparation.picture import Region
 
 UNIT = Region(0.0, 0.0, 0.5, 1.0)
 

@@ -20,13 +20,14 @@ import pytest
 from mutations import checked
 from test_archives_fuzz import zip_of
 
-from rsna.config import load
+from rsna.config import InputSpec, ModelSpec, load
 from rsna.config.training import TrainConfig
 from rsna.data import inside
 from rsna.errors import InputError
 from rsna.io import read_json, read_text, read_yaml
 from rsna.kernel import bootstrap, target, wheels
 from rsna.local_kaggle.unpack import Unpacker, UnpackError
+from rsna.models import create_model
 from rsna.plain import parse_json, parse_yaml
 from rsna.tables import Column, read_csv, read_parquet
 
@@ -283,3 +284,10 @@ def test_manifests(tmp_path: Path, build: str) -> None:
         bootstrap.load_code("", tmp_path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "resnet18." + "x" * 5000, "a\nb", "resnet18.\n"], ids=label)
+def test_names_of_backbones(name: str) -> None:
+    """One of 5000 letters was shown whole."""
+    with pytest.raises(InputError, match=r"model\.backbone"):
+        checked_then_raised(lambda: create_model(ModelSpec(backbone=name, pretrained=False), InputSpec(64, 32), 1))

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dicom_files import LOSSLESS, breast, write_dicom
 
-from rsna.config import ImagingSpec, RoiSpec
+from rsna.config import DetectorFile, ImagingSpec, RoiSpec
 from rsna.errors import ImageError
-from rsna.imaging import Box, decode_images, load_image, load_steps, write_png
+from rsna.imaging import (
+    Box,
+    Region,
+    RegionFinder,
+    decode_images,
+    load_image,
+    load_steps,
+    load_thumbnail,
+    write_png,
+)
 
 WHOLE = RoiSpec(method="none")
 SPEC = ImagingSpec(height=96, width=48)
@@ -79,6 +89,41 @@ def test_png_is_taken_as_shown(tmp_path: Path, kind: type) -> None:
     bits = 8 * pixels.dtype.itemsize
     spec = ImagingSpec(height=192, width=160, bits=bits, roi=WHOLE)
     np.testing.assert_array_equal(load_image(tmp_path / "a.png", spec), pixels)
+
+
+@dataclass(frozen=True)
+class Asked(RegionFinder):
+    """Finds always the same region, and keeps what it was shown."""
+
+    region: Region | None = None
+    shown: list[np.ndarray] = field(default_factory=list)
+
+    def find(self, thumbnail: np.ndarray, min_area: float) -> Region | None:
+        self.shown.append(thumbnail)
+        return self.region
+
+
+@pytest.mark.parametrize("codec", ["raw", "jp2", "sv1"])
+@pytest.mark.parametrize("shape", [(192, 160), (1000, 700)])
+def test_a_detector_sees_the_whole_frame_and_says_what_is_kept(
+    tmp_path: Path, codec: str, shape: tuple[int, int]
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", breast(*shape), codec, 12, WindowCenter=1500, WindowWidth=3000)
+    region, spec = Region(0.1, 0.2, 0.7, 0.8), ImagingSpec(96, 48, roi=RoiSpec(margin=0.1))
+    finder = Asked(path, DetectorFile("a" * 64), region)
+    loaded = load_steps(path, spec, finder=finder)
+    assert loaded.detected
+    assert load_steps(path, spec, region).box == loaded.box
+    assert loaded.box.height >= 0.6 * 1.2 * shape[0] - 2
+    np.testing.assert_array_equal(loaded.picture, load_steps(path, spec, region).picture)
+    (thumbnail,) = finder.shown
+    np.testing.assert_array_equal(thumbnail, load_thumbnail(path))
+    assert max(thumbnail.shape) == 416
+    full = load_thumbnail(write_dicom(tmp_path / "b.dcm", breast(*shape), "raw", 12))
+    assert np.abs(thumbnail.astype(int) - full).mean() < 6
+    nothing = load_steps(path, spec, finder=Asked(path, DetectorFile("a" * 64)))
+    assert not nothing.detected
+    np.testing.assert_array_equal(nothing.picture, load_image(path, spec))
 
 
 def test_decode_images_keeps_order_and_names_what_is_unusable(tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ from rsna.models import create_model, save_weights
 IMAGES = [(patient, side, view) for patient in ("10", "11", "12") for side in ("L", "R") for view in ("CC", "MLO")]
 
 
-def write_dicom(path: Path, seed: int) -> None:
-    """A breast-like bright half on a dark ground, uncompressed, 12 bits."""
+def write_dicom(path: Path, seed: int, scale: int = 1) -> None:
+    """A breast-like bright half on a dark ground, (96, 64) times `scale`, uncompressed, 12 bits."""
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 60, (96, 64)).astype(np.uint16)
     pixels[10:80, :40] += random.integers(800, 3000, (70, 40)).astype(np.uint16)
+    pixels = np.kron(pixels, np.ones((scale, scale), np.uint16))
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = DigitalMammographyXRayImageStorageForPresentation
@@ -40,6 +41,12 @@ def write_dicom(path: Path, seed: int) -> None:
     image.PixelData = pixels.tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     pydicom.dcmwrite(path, image, enforce_file_format=True)
+
+
+@pytest.fixture
+def writer() -> Callable[..., None]:
+    """Writes a DICOM file."""
+    return write_dicom
 
 
 @pytest.fixture

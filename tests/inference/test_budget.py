@@ -53,6 +53,11 @@ def test_time_counts_from_the_command_and_on_kaggle_from_the_kernel(monkeypatch:
     assert 0 < process_age() < 86400
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(1, 0.5), (5, 1), (1000, 20), (30600, 120)])
+def test_some_time_is_kept_for_writing(seconds: float, kept: float) -> None:
+    assert Limits(50.0, seconds).stop == pytest.approx(50 + seconds - kept)
+
+
 class Clock:
     """A clock that a test moves."""
 

@@ -47,6 +47,22 @@ def test_what_is_written_is_read_back(bundle: Bundle, config: TrainConfig, oof: 
     assert not list(bundle.folder.parent.glob(".part-*"))
 
 
+def test_a_configuration_that_asks_for_gigabytes_is_refused_without_taking_them(
+    make_bundle: Callable[..., Bundle], config: TrainConfig
+) -> None:
+    def status(name: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(name))
+
+    giant = ModelSpec(backbone="vit_giant_patch14_224", pretrained=False)  # 4 GB, and 8 GB of positions
+    size = replace(config.data.input, height=16384, width=16384)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = status("VmRSS")
+    with pytest.raises(InputError, match="do not fit the model"):
+        make_bundle(config=replace(config, model=giant, data=replace(config.data, input=size)))
+    assert status("VmHWM") < before + 500
+
+
 def test_models_have_the_weights_of_their_members(bundle: Bundle, config: TrainConfig, weights: list[Path]) -> None:
     for model, file in zip(bundle.models(), weights, strict=True):
         expected = create_model(config.model, config.data.input, 1)
@@ -76,6 +92,17 @@ def test_a_bundle_of_version_1_keeps_its_digest_and_gets_the_steps_of_today(tmp_
     content = json.loads(OLD.read_text())
     (tmp_path / "bundle.json").write_text(json.dumps(content | {"step_down": []}))
     with pytest.raises(InputError, match="schema version 1 has no step_down"):
+        read_spec(tmp_path)
+
+
+def test_a_bundle_of_version_2_keeps_its_digest_and_has_no_detector(tmp_path: Path) -> None:
+    content = json.loads((OLD.parent / "bundle_v2.json").read_text())
+    (tmp_path / "bundle.json").write_text(json.dumps(content))
+    spec = read_spec(tmp_path)
+    assert spec.digest == "bfdd7a7ac1f71943454d8b8daf3f7b9b262af230e822920496a8e9dbe6113a32"
+    assert spec.detector is None
+    (tmp_path / "bundle.json").write_text(json.dumps(content | {"detector": None}))
+    with pytest.raises(InputError, match="schema version 2 has no detector"):
         read_spec(tmp_path)
 
 
@@ -155,8 +182,8 @@ def test_a_bundle_that_would_not_open_is_not_written(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(schema_version=SCHEMA_VERSION + 1), "schema version 3, this program reads 1 to 2; update"),
-        (lambda c: c.update(schema_version=0), "schema version 0, this program reads 1 to 2; collect the bundle again"),
+        (lambda c: c.update(schema_version=SCHEMA_VERSION + 1), "schema version 4, this program reads 1 to 3; update"),
+        (lambda c: c.update(schema_version=0), "schema version 0, this program reads 1 to 3; collect the bundle again"),
         (lambda c: c.pop("schema_version"), "schema version None"),
         (lambda c: c["members"][0].update(sha256="0" * 64), "fold_0.safetensors has the checksum .*000000000000"),
         (lambda c: c.update(oof_sha256="0" * 64), "oof.parquet has the checksum"),

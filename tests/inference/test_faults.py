@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rsna import faults
 from rsna.errors import InputError
-from rsna.inference import Bundle, PredictOptions, faults, predict_folder
+from rsna.inference import Bundle, PredictOptions, predict_folder
 from rsna.inference.run import note_small_shm
 
 
@@ -67,6 +69,29 @@ def test_a_small_shm_is_noticed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.
     monkeypatch.setenv("RSNA_FAULTS", "small-shm@1")
     note_small_shm()
     assert caplog.text.count("/dev/shm has only") == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("decode-abort", r"numpy: the decoder crashed \(SIGABRT\)"),
+        ("decode-memory", "numpy: MemoryError"),
+        pytest.param("decode-hang", "numpy: took longer than 15 s", marks=pytest.mark.slow),
+    ],
+)
+def test_a_decoder_that_fails_costs_its_own_image(
+    run: Callable[..., tuple[dict, np.ndarray]], monkeypatch: pytest.MonkeyPatch, fault: str, reason: str
+) -> None:
+    _, whole = run()
+    monkeypatch.setenv("KAGGLE_IS_COMPETITION_RERUN", "1")
+    monkeypatch.setenv("RSNA_FAULTS", f"{fault}@106")
+    monkeypatch.setattr("rsna.imaging.load.TIME_LIMIT", 15.0)
+    report, found = run(workers=2, time_limit=1e6)
+    (failed,) = report["failed"]
+    assert (failed["image_id"], failed["filled_from"]) == ("106", "unit")
+    assert re.search(reason, failed["reason"])
+    others = np.arange(24) % 12 != 6
+    np.testing.assert_array_equal(found[others], whole[others])
 
 
 @pytest.mark.parametrize(("text", "message"), [("oom@3", "no fault 'oom'"), ("slow", "'slow' is not NAME@NUMBER")])

@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from rsna.competitions import create_competition
 from rsna.errors import InputError, RsnaError
-from rsna.inference import Bundle, PredictOptions, predict_folder, predict_supervised, supervise
+from rsna.inference import Bundle, PredictOptions, output, predict_folder, predict_supervised, process, supervise
+from rsna.inference.job import plan_job
+from rsna.inference.journal import Batch
+from rsna.inference.process import Process
 
 Run = Callable[..., dict]
 FILES = ("s.csv", "predictions.parquet")
@@ -122,10 +126,91 @@ def test_a_process_that_never_starts_costs_a_rerun_the_predictions_and_a_visible
 def test_a_process_that_does_nothing_any_more_is_replaced(
     run: Run, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RSNA_FAULTS", "child-hang@9")
-    monkeypatch.setattr(supervise, "HANG_SECONDS", 20.0)
+    monkeypatch.setenv("RSNA_FAULTS", "child-hang@11")
+    monkeypatch.setattr(process, "HANG_SECONDS", 20.0)
     assert "no sign of life" in run()["restarts"][0]["reason"]
     assert contents(tmp_path / "out") == whole
+
+
+def test_how_long_a_silence_may_be_follows_from_those_before(
+    bundle: Bundle, competition: Path, tmp_path: Path, options: PredictOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(process.time, "monotonic", lambda: now[0])
+    options = replace(options, batch_size=1)
+    job = plan_job(bundle.folder, bundle.spec, competition, tmp_path / "s.csv", None, True, options)
+    with job.journal() as journal:
+        child = Process(job, journal, 0, 0)
+
+        def work(number: int, seconds: float) -> float:
+            """The patience after an image that took so long."""
+            now[0] += seconds
+            before = child._listen()
+            journal.add_batch(number, Batch(("fold_0",), ("none",), np.zeros((1, 1, 1)), {}))
+            journal.mark(number)
+            os.utime(journal.running, (number + 1, number + 1))  # whatever the clock of files says
+            assert child._listen() == 0
+            assert before == seconds
+            return child._patience()
+
+        assert work(0, 200) == process.HANG_SECONDS  # starting
+        child.longest = 0.0
+        assert work(1, 3) == process.LEAST_SILENCE
+        assert work(2, 50) == 500
+        assert work(3, 1) == 500
+        assert work(4, 400) == process.HANG_SECONDS
+
+
+def test_a_bundle_that_cannot_be_loaded_costs_a_rerun_the_predictions(
+    run: Run, bundle: Bundle, competition: Path, tmp_path: Path, rerun: None
+) -> None:
+    weights = bundle.folder / "fold_1.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    report = run()
+    assert "fold_1.safetensors has the checksum" in report["problems"][0]
+    assert report["filled_from"]["prior"] == report["not_reached"] == 12
+    assert report["restarts"] == []  # the next process would have found the same
+    check(competition, tmp_path / "out")
+
+
+def test_a_disk_that_is_full_in_the_end_leaves_a_rerun_its_submission(
+    run: Run, competition: Path, tmp_path: Path, options: PredictOptions, monkeypatch: pytest.MonkeyPatch, rerun: None
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output, "write_json", refuse)
+    report = run(options=replace(options, time_limit=1.0))
+    assert "No space left on device" in report["problems"][0]
+    create_competition("breast").check_submission(tmp_path / "out/s.csv", competition / "sample_submission.csv")
+    monkeypatch.delenv("KAGGLE_IS_COMPETITION_RERUN")
+    with pytest.raises(OSError, match="No space left"):
+        run(options=replace(options, time_limit=0.001))
+    assert not (tmp_path / "out/s.csv").exists()
+
+
+COMMAND = """
+import sys
+from rsna.cli.app import main
+try:
+    main(["predict", *sys.argv[1:]])
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = {"torch", "timm", "cv2", "pydicom", "safetensors"} & set(sys.modules)
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(sorted(heavy), int(peak) // 1024)
+"""
+
+
+def test_the_command_itself_stays_small(bundle: Bundle, competition: Path, tmp_path: Path) -> None:
+    paths = ["--bundle", bundle.folder, "--data", competition, "--out", tmp_path / "s.csv", "--workers", 1]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, paths)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    heavy, megabytes = done.stdout.splitlines()[-1].rsplit(" ", 1)
+    assert heavy == "[]"
+    assert int(megabytes) < 200
 
 
 def test_five_seconds_give_a_rerun_a_submission_and_a_visible_run_a_failure(
@@ -175,9 +260,9 @@ def start(bundle: Bundle, competition: Path, tmp_path: Path) -> Iterator[Callabl
         return begun[-1]
 
     yield begin
-    for process in begun:
-        process.kill()
-        process.wait()
+    for parent in begun:
+        parent.kill()
+        parent.wait()
 
 
 def records(folder: Path) -> int:

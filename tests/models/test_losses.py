@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss
 from torch.nn import functional
 from torch.testing import assert_close
 
 from rsna.config.training import LossSpec
+from rsna.errors import InputError
 from rsna.models import create_loss
 
 NAN = float("nan")
@@ -80,6 +83,27 @@ def test_focal_discounts_what_is_easy_and_mse_is_the_brier_score(logit: float, t
     assert float(create_loss(LossSpec("mse"))(*pair)) == pytest.approx(distance**2)
 
 
+def test_cross_entropy_is_scikit_learns_and_leaves_out_rows_that_are_not_known() -> None:
+    logits = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    classes = torch.arange(40) % 3
+    targets = functional.one_hot(classes, 3).float()
+    expected = log_loss(classes.numpy(), logits.detach().double().softmax(1).numpy())
+    assert float(create_loss(LossSpec("ce"), 3)(logits, targets).detach()) == pytest.approx(expected, rel=1e-6)
+    targets[5, 1] = NAN
+    loss = create_loss(LossSpec("ce"), 3)(logits, targets)
+    known = [row for row in range(40) if row != 5]
+    assert_close(loss, create_loss(LossSpec("ce"), 3)(logits[known], targets[known]))
+    loss.backward()
+    assert logits.grad is not None
+    assert (logits.grad[5] == 0).all()
+    assert float(create_loss(LossSpec("ce"), 3)(logits, torch.full((40, 3), NAN)).detach()) == 0
+
+
+def test_cross_entropy_of_one_target_is_refused() -> None:
+    with pytest.raises(InputError, match="loss=bce"):
+        create_loss(LossSpec("ce"), 1)
+
+
 def test_a_weighted_loss_and_a_sum() -> None:
     logits, targets = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]])
     plain = create_loss(LossSpec())(logits, targets)
@@ -98,15 +122,29 @@ def test_the_precision_recall_surrogate_learns_a_ranking() -> None:
     torch.nn.init.zeros_(model.weight)
     before = average_precision_score(targets[:, 0], torch.randn(400, generator=random))
     optimizer = torch.optim.Adam([*model.parameters(), *loss.parameters()], lr=0.05)
+    multipliers = dict(loss.named_parameters())["multipliers"]
     for _ in range(150):
         optimizer.zero_grad()
         loss(model(features), targets).backward()
+        assert (multipliers >= 0).all()  # as they were used: a step may leave them below, the next loss does not
         optimizer.step()
     after = average_precision_score(targets[:, 0], model(features)[:, 0].detach())
     assert after > before + 0.4
-    multipliers = dict(loss.named_parameters())["multipliers"]
-    assert (multipliers >= -0.05).all()
     assert multipliers.detach().std() > 0.01  # they have moved apart
+
+
+@given(st.lists(st.floats(-3, 0), min_size=20, max_size=20))
+def test_a_multiplier_below_zero_counts_as_zero_and_may_climb_again(values: list[float]) -> None:
+    logits, targets = torch.tensor([[2.0], [1.0], [-1.0]]), torch.tensor([[1.0], [0.0], [0.0]])
+    below, zero = (create_loss(LossSpec("aucpr")).eval() for _ in range(2))
+    for loss, start in ((below, values), (zero, [0.0] * 20)):
+        with torch.no_grad():
+            dict(loss.named_parameters())["multipliers"].copy_(torch.tensor(start))
+    assert_close(below(logits, targets), zero(logits, targets))
+    below(logits, targets).backward()
+    gradient = dict(below.named_parameters())["multipliers"].grad
+    assert gradient is not None
+    assert gradient[-1] < 0  # the false alarms are too many for a high precision, so descent raises its price
 
 
 def test_the_surrogates_multipliers_climb_while_the_rest_descends() -> None:

@@ -18,14 +18,14 @@ from rsna.cli.app import main
 from rsna.config import ImagingSpec, PrepareConfig, RoiSpec
 from rsna.data import PreparedSet
 from rsna.errors import InputError
-from rsna.imaging import Box, load_image, read_dicom
+from rsna.imaging import Box, Region, load_image, read_dicom
 from rsna.preparation.box_formats import convert_boxes, image_name
 from rsna.preparation.boxes import SIDES, read_boxes
-from rsna.preparation.picture import Region
 from rsna.preparation.prepare import prepare
 from rsna.preparation.verify import check_reproduces
 from rsna.tables import write_csv
 
+SLACK = 0.01 + 1e-6  # pixels
 TIGHT = ImagingSpec(height=64, width=32, roi=RoiSpec(margin=0.0))
 
 
@@ -268,7 +268,10 @@ def test_an_encoded_name_is_decoded() -> None:
 def test_a_region_is_covered_and_inside(sides: tuple[float, float, float, float], rows: int, columns: int) -> None:
     (left, right), (top, bottom) = sorted(sides[:2]), sorted(sides[2:])
     box = Region(left, top, right, bottom).box(rows, columns)
-    assert box.left <= left * columns <= right * columns <= box.right <= columns
-    assert box.top <= top * rows <= bottom * rows <= box.bottom <= rows
+    assert 0 <= box.left <= left * columns + SLACK
+    assert right * columns - SLACK <= box.right <= columns
+    assert 0 <= box.top <= top * rows + SLACK
+    assert bottom * rows - SLACK <= box.bottom <= rows
+    assert min(box.width, box.height) >= 1
     assert box.width < (right - left) * columns + 2
     assert isinstance(box, Box)

@@ -19,7 +19,6 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from rsna.config.tracking import TrackingSpec
 from rsna.plots import write_run_plots
@@ -58,7 +57,6 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(SqlAlchemyStore, "_engine_map", {})  # knows mlflow.db of another test's folder by the same name
         run_dir = root / "runs" / "baseline" / "fold_0"
         run_id = track(run_dir)
         with socket.socket() as probe:
@@ -83,7 +81,8 @@ def track(run_dir: Path) -> str:
     units = pd.DataFrame({"prediction_id": ids, "target_cancer": target, "pred_cancer": generator.random(60)})
     history = pd.DataFrame({"epoch": [0, 1], "train/loss": [0.7, 0.5], "lr": [1e-3, 1e-4], "unit/auc": [0.5, 0.6]})
     pictures = {i: [generator.integers(0, 255, (64, 32), np.uint8)] for i in ids}
-    with Tracker(TrackingSpec(experiment="breast"), "baseline/fold_0", run_dir) as tracker:
+    spec = TrackingSpec(experiment="breast", uri=f"sqlite:///{Path('mlflow.db').absolute()}")  # MLflow caches by URI
+    with Tracker(spec, "baseline/fold_0", run_dir) as tracker:
         tracker.log_config({"model": {"backbone": "resnet18"}})
         for row in history.to_dict("records"):
             tracker.log_metrics({str(k): v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))

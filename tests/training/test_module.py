@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from rsna.competitions.base import Target
 from rsna.config import InputSpec, ModelSpec
 from rsna.config.training import EmaSpec, LossSpec, OptimizerSpec, SwaSpec
+from rsna.data.dataset import normalise, to_input
+from rsna.errors import InputError
+from rsna.inference import Predictor
 from rsna.models import create_loss, create_model
 from rsna.training.module import TrainingModule
 from rsna.training.optimizer import create_optimizer
+from rsna.training.run import check_loss
 
 
 def make_module(ema: EmaSpec) -> TrainingModule:
@@ -66,6 +74,37 @@ def test_losses_and_logits_are_handed_over_once() -> None:
     probabilities, loss = module.take_validation()
     assert_close(torch.from_numpy(probabilities), logits.sigmoid(), rtol=1e-4, atol=1e-5)
     assert loss == pytest.approx(float(module.loss(logits, batch["target"])), rel=1e-4)
+
+
+@pytest.mark.parametrize(("loss", "activation"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("ce", "softmax")])
+def test_validation_and_the_predictor_make_the_same_probabilities(
+    loss: Literal["bce", "mse", "ce"], activation: Literal["sigmoid", "softmax"]
+) -> None:
+    seen = InputSpec(64, 32)
+    model = create_model(ModelSpec("test_resnet", pretrained=False, activation=activation), seen, 3)
+    spec = LossSpec(loss)
+    module = TrainingModule(model, create_loss(spec, 3), create_optimizer(model, OptimizerSpec()), EmaSpec(0.0)).eval()
+    pictures = [np.random.default_rng(i).integers(0, 255, (64, 32)).astype(np.uint8) for i in range(4)]
+    images = torch.stack([normalise(to_input(picture, seen), seen) for picture in pictures])[:, None]
+    with torch.no_grad():
+        module.validation_step({"image": images, "target": torch.eye(4)[:, :3]}, 0)
+    probabilities, _ = module.take_validation()
+    np.testing.assert_allclose(probabilities, Predictor([model], seen, "cpu", 4).predict(pictures)[:, 0], atol=1e-6)
+    assert np.allclose(probabilities.sum(axis=1), 1) == (activation == "softmax")
+
+
+def targets(*kinds: Literal["binary", "ordinal", "regression", "class"]) -> list[Target]:
+    return [Target(f"t{index}", kind) for index, kind in enumerate(kinds)]
+
+
+def test_a_loss_is_for_the_kinds_of_targets_that_its_probabilities_are() -> None:
+    check_loss(LossSpec("mse"), targets("binary", "ordinal"))
+    check_loss(LossSpec("ce"), targets("class", "class"))
+    for loss, wrong in (("bce", targets("class", "class")), ("ce", targets("binary", "class"))):
+        with pytest.raises(InputError, match=f"loss {loss} does not fit"):
+            check_loss(LossSpec(loss), wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="scale the values"):
+        check_loss(LossSpec("mse"), targets("regression"))
 
 
 def test_the_mean_of_the_last_epochs_weights() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
+from rsna.config import config_dir
 from rsna.errors import InputError
 from rsna.training.multirun import swept_keys, train_many
 
@@ -55,9 +58,36 @@ def test_what_hydra_refuses_is_an_input_error(tiny_overrides: list[str], overrid
 
 
 @pytest.mark.slow
-def test_a_launcher_runs_jobs_side_by_side(tiny_overrides: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install hydra-joblib-launcher")
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    train_many([*tiny_overrides, *launcher, "trainer.epochs=1", "seed=0,1"])
+@pytest.mark.parametrize(
+    ("launcher", "options"), [("joblib", ["n_jobs=2"]), ("submitit_local", ["cpus_per_task=1", "timeout_min=5"])]
+)
+def test_a_launcher_runs_jobs_side_by_side(
+    tiny_overrides: list[str], tmp_path: Path, launcher: str, options: list[str]
+) -> None:
+    plugin = launcher.partition("_")[0]
+    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher", reason=f"pip install hydra-{plugin}-launcher")
+    chosen = [f"hydra/launcher={launcher}", *(f"hydra.launcher.{option}" for option in options)]
+    train_many([*tiny_overrides, *chosen, "trainer.epochs=1", "seed=0,1", "fold=1"])
     finished = {path.relative_to(tmp_path / "runs").parts[0] for path in tmp_path.rglob("metrics.json")}
     assert finished == {"trial,seed=0", "trial,seed=1"}
+    assert not list(tmp_path.glob("multirun"))  # what the launcher writes lies in the runs folder too
+
+
+def test_the_launcher_of_a_cluster_composes() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install hydra-submitit-launcher")
+    options = ["partition=gpu", "gpus_per_node=2", "tasks_per_node=2", "mem_gb=64", "max_num_timeout=3"]
+    asked = ["hydra/launcher=submitit_slurm", *(f"hydra.launcher.{option}" for option in options)]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        composed = hydra_compose("train", ["trainer=ddp", *asked], return_hydra_config=True)
+    launcher = composed.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert launcher.tasks_per_node == composed.trainer.devices == 2
+    assert str(launcher.submitit_folder).startswith("runs/.hydra/")
+
+
+@pytest.mark.slow
+def test_the_jobs_of_a_sweep_may_take_several_processes_each(tiny_overrides: list[str], tmp_path: Path) -> None:
+    overrides = ["trainer.epochs=1", "trainer.devices=2", "trainer.batch_size=3", "trainer.threads=1"]
+    train_many([*tiny_overrides, *overrides, "seed=0,1", "model.backbone=test_vit"])
+    finished = {str(path.relative_to(tmp_path / "runs").parent) for path in tmp_path.rglob("metrics.json")}
+    assert finished == {f"trial,seed={seed}/fold_0" for seed in (0, 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rsna.config.training import TrainConfig
+from rsna.models import create_model
 from rsna.training import train
 from rsna.training.module import TrainingModule
 
@@ -79,6 +82,60 @@ def test_the_number_of_loading_processes_changes_nothing(
     left, right = (tmp_path / str(workers) / "trial/fold_0" for workers in (0, 2))
     assert (left / "weights.safetensors").read_bytes() == (right / "weights.safetensors").read_bytes()
     assert (left / "history.csv").read_bytes() == (right / "history.csv").read_bytes()
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_a_resumed_training_goes_on_in_its_wandb_run(
+    make_config: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb", reason="pip install wandb")
+    for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
+        monkeypatch.setenv(f"WANDB_{name}", str(tmp_path / "wandb"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "wandb").mkdir()
+    config = make_config("tracking=wandb", f"tracking.uri=file:{tmp_path / 'mlruns'}", "trainer.epochs=2")
+    with monkeypatch.context() as patch:
+        kill_at(patch, 1, 1)
+        with pytest.raises(Killed):
+            train(config)
+    train(config)
+    wandb.teardown()  # waits until everything is written
+    identity = json.loads((tmp_path / "runs/trial/fold_0/mlflow_run.json").read_text())
+    first, second = sorted((tmp_path / "wandb").rglob("*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+    assert first.name == second.name == f"run-{identity['run_id']}.wandb"
+    assert b"oof/unit/mean_auc" not in first.read_bytes()
+    assert b"oof/unit/mean_auc" in second.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_plots")
+def test_a_translated_backbone_resumes_and_its_weights_are_those_of_a_plain_one(
+    make_config: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translate, asked = torch.nn.Module.compile, []
+
+    def translate_quickly(module: torch.nn.Module) -> None:
+        asked.append(type(module).__name__)
+        translate(module, backend="aot_eager")  # forward and backward are traced; the device's own compiler is slow
+
+    monkeypatch.setattr(torch.nn.Module, "compile", translate_quickly)
+    overrides = ("trainer.compile=true", "trainer.epochs=2", "trainer.ema.decay=0.9", "trainer.threads=1")
+    whole = train(make_config(*overrides, f"env.runs={tmp_path / 'whole'}"))
+    broken = make_config(*overrides, f"env.runs={tmp_path / 'broken'}")
+    with monkeypatch.context() as patch:
+        kill_at(patch, 1, 2)
+        with pytest.raises(Killed):
+            train(broken)
+    assert train(broken) == whole
+    assert asked == ["ResNet"] * 3
+    left, right = (tmp_path / name / "trial/fold_0/weights.safetensors" for name in ("whole", "broken"))
+    assert left.read_bytes() == right.read_bytes()
+    plain = create_model(broken.model, broken.data.input, 1, pretrained=False)
+    assert set(load_file(left)) == set(plain.state_dict())
+    state = torch.load(tmp_path / "broken/trial/fold_0/last.ckpt", weights_only=True)["state_dict"]
+    assert set(state) == {f"{part}.{name}" for part in ("model", "ema.module") for name in plain.state_dict()} | {
+        name for name in state if name.startswith("loss.")
+    }
 
 
 @pytest.mark.slow

@@ -161,6 +161,22 @@ def test_the_effective_batch_is_held(make_config: MakeConfig) -> None:
             make_config("trainer.effective_batch=24", override)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_one_line(make_config: MakeConfig) -> None:
+    with pytest.raises(InputError, match=r"^trainer\.accelerator=gpu, trainer\.devices=1: .*`rsna doctor`$") as caught:
+        train(make_config("trainer.accelerator=gpu"))
+    assert "\n" not in str(caught.value)
+
+
+def test_several_processes_out_of_a_notebook_are_refused(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.ps1", "In [1]: ", raising=False)
+    with pytest.raises(InputError, match="run `rsna train` as a command"):
+        train(make_config("trainer.devices=2"))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_unwritable_runs_folder_is_one_line(make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="folder"):

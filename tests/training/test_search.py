@@ -43,6 +43,12 @@ def test_a_wrong_space_is_an_input_error(overrides: list[str], message: str) -> 
         parse_space(overrides)
 
 
+def test_a_trial_of_several_processes_is_refused(tiny_overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"trainer\.devices=1"):
+        search([*tiny_overrides, "trainer.devices=2", "seed=0,1"], 2)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_study_is_kept_and_gone_on_with(
     tiny_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

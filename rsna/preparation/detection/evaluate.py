@@ -10,13 +10,13 @@ import numpy as np
 
 from rsna.config import RoiSpec
 from rsna.errors import InputError
+from rsna.imaging import Region
+from rsna.imaging.detector import Detection, RegionDetector
 from rsna.log import progress
 from rsna.preparation.boxes import COLUMNS, SIDES, read_boxes
 from rsna.preparation.detection.files import list_images, load_thumbnails
-from rsna.preparation.detection.networks import Detection, RegionDetector
 from rsna.preparation.detection.precision import average_precision, coco_evaluator
 from rsna.preparation.detection.regions import Losses, compare_losses, find_regions, with_margin
-from rsna.preparation.picture import Region
 from rsna.tables import read_csv
 
 BATCH = 32  # images

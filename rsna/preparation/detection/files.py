@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rsna.errors import InputError
-from rsna.imaging import DecodePool, Outcome
+from rsna.imaging import DecodePool, Outcome, load_thumbnail
 from rsna.imaging.load import MEMORY_LIMIT, TIME_LIMIT
 from rsna.preparation.box_formats import image_name
-from rsna.preparation.detection.thumbnail import load_thumbnail
 
 SUFFIXES = (".dcm", ".dicom", ".png")
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rsna.errors import InputError
-from rsna.preparation.detection.networks import Detection
-from rsna.preparation.picture import Region
+from rsna.imaging import Region
+from rsna.imaging.detector import Detection
 
 CANVAS = 1000.0  # the unit of COCO's boxes; an overlap does not depend on it
 

@@ -13,12 +13,12 @@ import pandas as pd
 
 from rsna.errors import RsnaError
 from rsna.imaging import Outcome
+from rsna.imaging.detector import Detection, RegionDetector
 from rsna.inference.journal import Batch, Journal
 from rsna.io import digest
 from rsna.log import progress
 from rsna.preparation.boxes import SIDES
 from rsna.preparation.detection.files import list_images, load_thumbnails
-from rsna.preparation.detection.networks import Detection, RegionDetector
 from rsna.tables import write_csv
 
 BATCH = 32  # images

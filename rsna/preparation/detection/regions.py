@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from rsna.config import ImagingSpec, RoiSpec
-from rsna.imaging import DecodePool, load_steps
+from rsna.imaging import DecodePool, Region, load_steps
+from rsna.imaging.detector import SIZE
 from rsna.imaging.load import MEMORY_LIMIT, TIME_LIMIT
 from rsna.log import progress
 from rsna.preparation.boxes import SIDES
-from rsna.preparation.detection.thumbnail import SIZE
-from rsna.preparation.picture import Region
 
 logger = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from rsna.config.detector import DetectConfig
 from rsna.errors import InputError, RsnaError
-from rsna.imaging import DecodePool, read_png
+from rsna.imaging import DecodePool, Region, read_png
+from rsna.imaging.detector import letterbox, to_pixels
 from rsna.imaging.load import MEMORY_LIMIT, TIME_LIMIT
 from rsna.io import digest, ensure_dir, file_name
 from rsna.log import progress
 from rsna.preparation.detection.evaluate import Truth, read_truth
-from rsna.preparation.detection.frame import letterbox, to_pixels
 from rsna.preparation.detection.thumbnail import write_thumbnail
 from rsna.preparation.folder import clear_leftovers
-from rsna.preparation.picture import PictureTask, Region
+from rsna.preparation.picture import PictureTask
 from rsna.training.seeds import derive_seed
 
 logger = logging.getLogger(__name__)

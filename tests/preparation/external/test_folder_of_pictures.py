@@ -19,10 +19,10 @@ from rsna.competitions import create_competition
 from rsna.config import ImagingSpec
 from rsna.data import PreparedSet
 from rsna.errors import ImageError, InputError
-from rsna.imaging import load_image, write_png
+from rsna.imaging import load_image, read_png, write_png
 from rsna.preparation.external.folder import folder_source
 from rsna.preparation.folds import make_folds
-from rsna.preparation.picture import make_picture
+from rsna.preparation.picture import PictureTask, write_picture
 from rsna.preparation.readers import decode_jpeg, stretch
 
 
@@ -120,8 +120,9 @@ def test_a_jpeg_is_read_as_grey(tmp_path: Path) -> None:
     plain, coloured = (decode_jpeg((tmp_path / f"{mode}.jpg").read_bytes()) for mode in ("L", "RGB"))
     assert plain.shape == (96, 72)
     assert np.abs(plain.astype(int) - coloured).max() <= 2
-    picture = make_picture(tmp_path / "L.jpg", ImagingSpec(height=64, width=32), "stretched")
-    assert picture.shape == (64, 32)
+    task = PictureTask(tmp_path / "L.jpg", tmp_path / "L.png")
+    assert not write_picture(task, ImagingSpec(height=64, width=32), "stretched").trouble
+    assert read_png(task.target).shape == (64, 32)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "png", "text", "huge"])
@@ -141,4 +142,4 @@ def test_a_damaged_file_names_itself(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(contents[damage])
     with pytest.raises(ImageError, match=r"picture\.jpg"):
-        make_picture(path, ImagingSpec(height=64, width=32), "stretched")
+        write_picture(PictureTask(path, tmp_path / "a.png"), ImagingSpec(height=64, width=32), "stretched")

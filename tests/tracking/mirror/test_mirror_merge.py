@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from mirror_helpers import Kernel, picture
+from mlflow.exceptions import MlflowException
 
 from rsna.config.tracking import TrackingSpec
 from rsna.errors import RsnaError
@@ -308,11 +309,16 @@ def test_no_path_of_a_run_is_followed(kernel: Kernel, pull: Any, client: Any, tm
     assert artifacts(client, run_id) == ["plots/loss.png"]
 
 
-def test_a_name_that_no_table_takes(kernel: Kernel, pull: Any, client: Any) -> None:
-    run_id = kernel.run("fold_0")
-    edit("meta.yaml", "run_name: fold_0", 'run_name: "a\\ud800b"')(kernel.folder(run_id))
+def test_a_name_that_is_no_text_leaves_its_run_out_and_says_so(
+    kernel: Kernel, pull: Any, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, whole = kernel.run("fold_0"), kernel.run("fold_1")
+    edit("meta.yaml", "run_name: fold_0", 'run_name: "a\\ud800b"')(kernel.folder(odd))
     pull()
-    assert client.get_run(run_id).info.run_name == "a?b"
+    assert client.get_run(whole).info.run_name == "fold_1"
+    with pytest.raises(MlflowException, match="not found"):
+        client.get_run(odd)
+    assert any("is not valid YAML" in line and "this run is left out" in line for line in caplog.messages)
 
 
 def test_odd_but_honest_values(kernel: Kernel, pull: Any, client: Any) -> None:

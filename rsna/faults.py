@@ -10,6 +10,9 @@
 | `start-kill@N` | the first N processes are killed before they have loaded anything |
 | `slow@S` | each pass of a batch through a model takes S seconds more |
 | `small-shm@1` | `/dev/shm` is small |
+| `decode-abort@N` | the first decoder that is tried on the file N.dcm ends its process |
+| `decode-hang@N` | the first decoder that is tried on the file N.dcm does not come back |
+| `decode-memory@N` | the first decoder that is tried on the file N.dcm takes memory until there is no more |
 
 Without the variable each question is one look into the environment.
 """
@@ -24,7 +27,11 @@ from functools import cache
 from rsna.errors import InputError
 
 VARIABLE = "RSNA_FAULTS"
-NAMES = ("cuda-oom", "nan-half", "child-kill", "poison", "child-hang", "start-kill", "slow", "small-shm")
+NAMES = (
+    *("cuda-oom", "nan-half", "child-kill", "poison", "child-hang", "start-kill", "slow", "small-shm"),
+    *("decode-abort", "decode-hang", "decode-memory"),
+)
+PIECES, PIECE_BYTES = 4096, 2**28  # what is asked for goes beyond any address space limit
 
 
 @cache
@@ -63,6 +70,24 @@ def strike(row: int, attempt: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     while attempt == 0 and at("child-hang", row):
         time.sleep(1)
+
+
+def strike_decoder(name: str) -> None:
+    """Abort, hang or take memory while a file is decoded, where that is switched on.
+
+    Args:
+        name: Of the file, without its suffix; only those that are numbers are hit.
+    """
+    if not os.environ.get(VARIABLE) or not name.isdecimal():
+        return
+    number = int(name)
+    if at("decode-abort", number):
+        os.abort()
+    while at("decode-hang", number):
+        time.sleep(1)
+    if at("decode-memory", number):
+        held = [bytearray(PIECE_BYTES) for _ in range(PIECES)]
+        raise MemoryError(f"{len(held)} pieces were given, nothing has stopped it")
 
 
 def slow_down(passes: int) -> None:

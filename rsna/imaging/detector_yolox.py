@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rsna.errors import InputError
-from rsna.preparation.detection.thumbnail import SIZE
+from rsna.imaging.detector import SIZE
 
 STRIDES = (8, 16, 32)
 LARGEST_OFFSET = 64.0  # cells or exponents; what is beyond it has been decoded already
