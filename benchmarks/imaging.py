@@ -98,7 +98,10 @@ def way_a(path: Path, height: int, width: int, folder: Path) -> np.ndarray:
     values = pixels.astype(np.float32)
     view = (values - values.min()) / (values.max() - values.min()) * 255
     view = (255 - view if inverted else view).astype(np.uint8)
-    center, span = float(scan.WindowCenter), float(scan.WindowWidth)
+    if scan.WindowCenter is None:  # from the least to the greatest
+        center, span = (values.min() + values.max() + 1) / 2, values.max() - values.min() + 1
+    else:  # of several the first
+        center, span = (float(np.ravel(window)[0]) for window in (scan.WindowCenter, scan.WindowWidth))
     shown = ((values[region(view)] - (center - 0.5)) / (span - 1) + 0.5).clip(0, 1) * 255
     return through_png((255 - shown if inverted else shown).astype(np.uint8), height, width, folder, 3)
 

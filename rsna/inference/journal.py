@@ -202,7 +202,8 @@ class Journal:
 
     def _is_mine(self) -> bool:
         with self.path.open("rb") as file:
-            record = _parse(file.readline().rstrip(b"\n"))
+            line = file.readline()
+        record = _parse(line[:-1]) if line.endswith(b"\n") else None  # half a line is about to be cut off
         return record is not None and record.get("kind") == "job" and record.get("key") == self.key
 
     def _take(self, line: bytes) -> bool:

@@ -6,6 +6,7 @@ Where they do not, training and submission look at different pictures or weights
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,11 @@ from rsna.inference.predictions import prediction_table
 from rsna.inference.schema import Member
 
 LAW = 1e-4  # how far a prediction may lie from the out-of-fold one
+# Of the images, those that may lie further where a detector finds the regions: on another processor its box may round
+# to the next pixel of the thumbnail, as it did for 1 of 770 images between two runtimes.
+DETECTED_BEYOND = 0.01
+
+logger = logging.getLogger(__name__)
 
 
 def predict_oof(
@@ -85,17 +91,20 @@ def check_oof(bundle: Bundle, predictions: pd.DataFrame) -> float:
     """The largest distance between `predict_oof` and the bundle's own out-of-fold predictions.
 
     Raises:
-        RsnaError: Where it is more than 1e-4: pictures, weights or code are not those that made the bundle.
+        RsnaError: Where it is more than 1e-4, for more than 1 % of the images if a detector finds their regions:
+            pictures, weights or code are not those that made the bundle.
     """
     keys, columns = ["member", "image_id"], [f"pred_{name}" for name in bundle.targets]
     pairs = predictions[keys + columns].merge(bundle.oof()[keys + columns], on=keys, validate="1:1")
     found, expected = np.split(pairs[pairs.columns[len(keys) :]].to_numpy(np.float64), 2, axis=1)
     distance = np.abs(found - expected).max(axis=1)
-    worst = int(np.argmax(distance))
-    if not distance[worst] <= LAW:
-        raise RsnaError(
-            f"image {pairs['image_id'][worst]} through {pairs['member'][worst]} of {bundle.folder} lies"
-            f" {distance[worst]:.2g} from its out-of-fold prediction, and {int((distance > LAW).sum())} of {len(pairs)}"
-            f" by more than {LAW:g}: pictures, weights or code are not those that made the bundle"
-        )
+    worst, beyond = int(np.argmax(distance)), int((~(distance <= LAW)).sum())
+    text = (
+        f"image {pairs['image_id'][worst]} through {pairs['member'][worst]} of {bundle.folder} lies"
+        f" {distance[worst]:.2g} from its out-of-fold prediction, and {beyond} of {len(pairs)} by more than {LAW:g}"
+    )
+    if beyond > (DETECTED_BEYOND * len(pairs) if bundle.spec.detector else 0):
+        raise RsnaError(f"{text}: pictures, weights or code are not those that made the bundle")
+    if beyond:
+        logger.warning("%s: this processor rounds a few boxes of the detector otherwise", text)
     return float(distance[worst])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rsna.config.compose import compose
 from rsna.config.training import TrainConfig
 from rsna.data import PreparedSet
 from rsna.errors import InputError, RsnaError
-from rsna.inference import Bundle, PredictOptions, check_oof, predict_folder, predict_oof, predict_supervised
+from rsna.inference import Bundle, PredictOptions, check_oof, oof, predict_folder, predict_oof, predict_supervised
 from rsna.inference import images as inference_images
 from rsna.io import sha256_file
 from rsna.preparation.detection.networks import load_detector
@@ -89,6 +90,24 @@ def test_the_law_holds_by_the_detectors_regions_and_by_no_others(
     monkeypatch.setattr(inference_images, "choose_finder", lambda bundle: (None, ""))
     with pytest.raises(RsnaError, match="from its out-of-fold prediction"):
         check_oof(bundle, predict_oof(bundle, lab / "data", options=OPTIONS))
+
+
+def test_a_few_boxes_may_round_otherwise_on_another_processor(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictions = bundle.oof().copy()
+    predictions.loc[predictions.index[0], "pred_cancer"] += 0.01
+    with pytest.raises(RsnaError, match=f"and 1 of {len(predictions)} by more than 0.0001"):
+        check_oof(bundle, predictions)
+    monkeypatch.setattr(oof, "DETECTED_BEYOND", 1 / len(predictions))
+    assert check_oof(bundle, predictions) == pytest.approx(0.01, abs=1e-6)
+    assert "rounds a few boxes" in caplog.text
+    predictions.loc[predictions.index[1], "pred_cancer"] = np.nan
+    with pytest.raises(RsnaError, match="and 2 of"):
+        check_oof(bundle, predictions)
+    plain = replace(bundle, spec=replace(bundle.spec, detector=None))
+    with pytest.raises(RsnaError, match="and 1 of"):
+        check_oof(plain, predictions.drop(index=predictions.index[1]))
 
 
 def test_an_altered_or_missing_detector_is_no_bundle(bundle: Bundle, tmp_path: Path) -> None:

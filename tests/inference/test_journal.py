@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rsna.errors import RsnaError
@@ -23,7 +23,7 @@ def batch(seed: int, failed: dict[int, str] | None = None) -> Batch:
     values = np.random.default_rng(seed).random((4, 2, 1), np.float32)
     if failed:
         values[0] = np.nan
-    return Batch(("fold_0", "fold_1"), ("none",), values, failed or {})
+    return Batch(("fold_0", "fold_1"), ("none",), values, failed or {}, divide=1 + seed % 2)
 
 
 def fill(folder: Path, key: str = "k", count: int = 3) -> Path:
@@ -45,10 +45,12 @@ def test_what_is_written_is_read_back_bit_by_bit(tmp_path: Path) -> None:
             expected = batch(number, {4 * number: "bröken"})
             np.testing.assert_array_equal(found.values, expected.values)
             assert (found.members, found.tta, found.failed) == (expected.members, expected.tta, expected.failed)
+            assert found.divide == expected.divide
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 1200))
+@example(cut=36)  # the first line without its end
 def test_wherever_it_is_cut_off_whole_batches_remain_and_it_goes_on(tmp_path: Path, cut: int) -> None:
     records = fill(tmp_path / f"j{cut}")
     content = records.read_bytes()
