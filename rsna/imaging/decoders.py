@@ -21,6 +21,7 @@ import numpy as np
 from rsna.imaging.attempts import attempts
 from rsna.imaging.container import DicomFile
 from rsna.imaging.header import BIG_ENDIAN
+from rsna.imaging.lossless import decode_lossless
 from rsna.imaging.reasons import one_line
 from rsna.imaging.stream import Codec
 from rsna.imaging.thinning import thin
@@ -191,7 +192,12 @@ def _dicomsdl(file: DicomFile) -> np.ndarray:
     return np.load(io.BytesIO(done.stdout), allow_pickle=False)
 
 
+def _own(file: DicomFile) -> np.ndarray:
+    return decode_lossless(file.frame)
+
+
 DECODERS: dict[str, Decoder] = {
+    "rsna": _own,
     "imagecodecs": _imagecodecs,
     "pillow": _pillow,
     "gdcm": _plugin("gdcm"),
@@ -205,7 +211,7 @@ CHAINS: dict[Codec, tuple[str, ...]] = {
     Codec.RLE: ("imagecodecs", "pydicom", "dicomsdl"),  # pylibjpeg's decoder panics on damaged data
     Codec.JPEG: ("pillow", "imagecodecs", "gdcm", "pylibjpeg", "dicomsdl"),
     Codec.JPEG_12_BIT: ("pylibjpeg", "imagecodecs", "dicomsdl"),  # they round differently; pydicom takes pylibjpeg
-    Codec.JPEG_LOSSLESS: ("imagecodecs", "gdcm", "pylibjpeg", "dicomsdl"),
+    Codec.JPEG_LOSSLESS: ("rsna", "imagecodecs", "gdcm", "pylibjpeg", "dicomsdl"),
     Codec.JPEG_LS: ("imagecodecs", "gdcm", "pylibjpeg", "dicomsdl"),
     Codec.JPEG_2000: ("imagecodecs", "pillow", "pylibjpeg", "gdcm", "dicomsdl"),
 }

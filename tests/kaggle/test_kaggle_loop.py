@@ -5,6 +5,7 @@ Meanwhile the runs go to a bucket, and from there into `mlflow.db`.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_from_the_competition_to_a_training_that_another_session_ends(prepared: 
     assert training.returncode == 0, said
     assert "INCOMPLETE" in said
     first = prepared.output("rsna-train", 1) / "runs/smoke/tiny/fold_0"
-    assert "no time is left" in (first / "incomplete.json").read_text()
+    assert "time" in json.loads((first / "incomplete.json").read_text())["reason"]  # between epochs or within one
 
     said = prepared.rsna("kaggle", "run", "train", "--resume", "--timeout", "60")
     folder = prepared.output("rsna-train", 2)
