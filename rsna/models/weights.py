@@ -100,7 +100,21 @@ def read_header(path: str | Path) -> dict[str, Shape]:
     taken = sum(shape.bytes for shape in known.values())
     if taken != size - 8 - length:
         raise InputError(f"{path} is damaged: its tensors take {taken} bytes, {size - 8 - length} are there")
+    if not _tile([header[name].get("data_offsets") for name in known], list(known.values())):
+        raise InputError(f"{path} is damaged: its tensors do not lie one behind the other")
     return known
+
+
+def _tile(offsets: list[Any], shapes: list[Shape]) -> bool:
+    """Whether the tensors lie one behind the other, in any order, from the first byte on."""
+    if not all(isinstance(pair, list) and [type(place) for place in pair] == [int, int] for pair in offsets):
+        return False
+    at = 0
+    for (start, end), shape in sorted(zip(offsets, shapes, strict=True), key=lambda placed: tuple(placed[0])):
+        if start != at or end != start + shape.bytes:
+            return False
+        at = end
+    return True
 
 
 def _shape(entry: Any) -> Shape | None:

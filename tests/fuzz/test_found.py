@@ -28,6 +28,7 @@ from rsna.io import read_json, read_text, read_yaml
 from rsna.kernel import bootstrap, target, wheels
 from rsna.local_kaggle.unpack import Unpacker, UnpackError
 from rsna.models import create_model
+from rsna.models.weights import read_header
 from rsna.plain import parse_json, parse_yaml
 from rsna.tables import Column, read_csv, read_parquet
 
@@ -291,3 +292,14 @@ def test_names_of_backbones(name: str) -> None:
     """One of 5000 letters was shown whole."""
     with pytest.raises(InputError, match=r"model\.backbone"):
         checked_then_raised(lambda: create_model(ModelSpec(backbone=name, pretrained=False), InputSpec(64, 32), 1))
+
+
+@pytest.mark.parametrize("offsets", [None, [0], [4, 8], [8, 0], [0, 4], ["0", "8"], [0.0, 8.0]], ids=label)
+def test_tensors_that_do_not_lie_where_they_should(tmp_path: Path, offsets: object) -> None:
+    """The header alone has to tell: it is all that is read when a bundle is opened."""
+    entry = {"dtype": "F32", "shape": [2]} | ({} if offsets is None else {"data_offsets": offsets})
+    head = json.dumps({"weight": entry}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(8))
+    with pytest.raises(InputError, match="one behind the other"):
+        read_header(path)
