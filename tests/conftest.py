@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+settings.register_profile("tests", deadline=None, derandomize=True)  # a busy machine is no failure; fuzz.sh explores
 settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)  # of scripts/fuzz.sh
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: commands would inherit deafness
